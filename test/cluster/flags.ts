@@ -1,0 +1,153 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ClusterAuthority } from './credentials.ts';
+
+export type AuditMode = 'blocking' | 'batch' | 'off';
+
+// The files of one cluster, by their place in its directory.
+const files = {
+  etcdSocket: 'etcd.sock',
+  etcdHealthSocket: 'etcd-health.sock',
+  servingCertificate: 'apiserver.crt',
+  servingKey: 'apiserver.key',
+  clientAuthority: 'client-ca.crt',
+  tokens: 'tokens.csv',
+  serviceAccountKey: 'service-account.key',
+  serviceAccountPublicKey: 'service-account.pub',
+  authentication: 'authentication.json',
+  auditPolicy: 'audit-policy.json',
+  auditLog: 'audit.log',
+} as const;
+
+export const etcdHealthSocket = (directory: string): string => join(directory, files.etcdHealthSocket);
+
+/** Writes every file that the flags below name. */
+export function writeConfiguration(
+  directory: string,
+  of: {
+    readonly authority: ClusterAuthority;
+    readonly token: string;
+    readonly serviceAccountKey: { readonly pem: string; readonly publicPem: string };
+  },
+): void {
+  const write = (file: string, text: string) => writeFileSync(join(directory, file), text, { mode: 0o600 });
+  const serving = of.authority.serving(['kubernetes', 'kubernetes.default', 'kubernetes.default.svc']);
+  write(files.servingCertificate, serving.certificate);
+  write(files.servingKey, serving.key);
+  write(files.clientAuthority, of.authority.certificate);
+  write(files.tokens, `${of.token},admin,admin,system:masters\n`);
+  write(files.serviceAccountKey, of.serviceAccountKey.pem);
+  write(files.serviceAccountPublicKey, of.serviceAccountKey.publicPem);
+  write(files.authentication, JSON.stringify(authentication));
+  write(files.auditPolicy, JSON.stringify(auditPolicy));
+}
+
+const probes = ['/livez', '/readyz', '/healthz'];
+
+// Without credentials a client may ask for the server's health and nothing else.
+const authentication = {
+  apiVersion: 'apiserver.config.k8s.io/v1',
+  kind: 'AuthenticationConfiguration',
+  anonymous: { enabled: true, conditions: probes.map((path) => ({ path })) },
+};
+
+// Metadata of every request once it is answered; a watch is answered when it begins (ResponseStarted) and when it ends.
+const auditPolicy = {
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived'],
+  rules: [{ level: 'None', nonResourceURLs: probes.flatMap((path) => [path, `${path}/*`]) }, { level: 'Metadata' }],
+};
+
+export function etcdArgs(directory: string): string[] {
+  const socket = (name: string) => `unix://${join(directory, name)}`;
+  const client = socket(files.etcdSocket);
+  const peer = socket('etcd-peer.sock');
+  return [
+    '--name=test',
+    `--data-dir=${join(directory, 'etcd')}`,
+    // Sockets in a directory that only its owner can enter: no port to choose, and no TLS to pay for.
+    `--listen-client-urls=${client}`,
+    `--advertise-client-urls=${client}`,
+    `--listen-client-http-urls=${socket(files.etcdHealthSocket)}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--initial-cluster=test=${peer}`,
+    // A killed etcd keeps its data (the kernel has it); only a power failure would not, and nothing here outlives that.
+    '--unsafe-no-fsync',
+    `--quota-backend-bytes=${8 * 1024 ** 3}`, // 2 GB by default: fault and load tests write every revision of every Secret
+    '--log-level=warn',
+  ];
+}
+
+/** Our flags; one that `more` gives too is replaced. */
+export function apiServerArgs(directory: string, port: number, audit: AuditMode, more: readonly string[]): string[] {
+  const file = (name: string) => join(directory, name);
+  const auditFlags = [
+    `--audit-policy-file=${file(files.auditPolicy)}`,
+    `--audit-log-path=${file(files.auditLog)}`,
+    `--audit-log-mode=${audit}`,
+    '--audit-log-maxsize=0', // one file, however long
+  ];
+  const batchFlags = [
+    '--audit-log-batch-max-size=1000',
+    '--audit-log-batch-max-wait=1s',
+    '--audit-log-batch-buffer-size=1000000',
+  ];
+  const flags = [
+    '--bind-address=127.0.0.1',
+    `--secure-port=${port}`,
+    '--advertise-address=127.0.0.1',
+    '--endpoint-reconciler-type=none', // a loopback address is no valid endpoint of the Service `kubernetes`
+    `--etcd-servers=unix://${file(files.etcdSocket)}`,
+    `--tls-cert-file=${file(files.servingCertificate)}`,
+    `--tls-private-key-file=${file(files.servingKey)}`,
+    `--client-ca-file=${file(files.clientAuthority)}`,
+    `--token-auth-file=${file(files.tokens)}`,
+    `--authentication-config=${file(files.authentication)}`,
+    '--authorization-mode=Node,RBAC',
+    '--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement',
+    '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
+    `--service-account-key-file=${file(files.serviceAccountPublicKey)}`,
+    `--service-account-signing-key-file=${file(files.serviceAccountKey)}`,
+    '--service-cluster-ip-range=10.96.0.0/16',
+    '--allow-privileged=true', // as in kubeadm: pods of the data plane's tests carry NET_ADMIN
+    '--profiling=false',
+    ...(audit === 'off' ? [] : auditFlags),
+    ...(audit === 'batch' ? batchFlags : []),
+  ];
+  const name = (flag: string) => flag.split('=', 1)[0];
+  const replaced = new Set(more.map(name));
+  return [...flags.filter((flag) => !replaced.has(name(flag))), ...more];
+}
+
+// What tests rely on, and nothing that would need nodes: the rest of the fifty would only cost memory and watches.
+const controllers = [
+  'serviceaccount-controller',
+  'serviceaccount-token-controller',
+  'root-ca-certificate-publisher-controller',
+  'namespace-controller',
+  'garbage-collector-controller',
+  'clusterrole-aggregation-controller', // fills `admin`, `edit` and `view`
+  'validatingadmissionpolicy-status-controller', // type-checks our policy's CEL and says so in its status
+  'deployment-controller',
+  'replicaset-controller',
+  'endpointslice-controller',
+];
+
+export function controllerManagerArgs(directory: string, kubeconfig: string): string[] {
+  const file = (name: string) => join(directory, name);
+  return [
+    `--kubeconfig=${kubeconfig}`,
+    '--use-service-account-credentials=true',
+    `--service-account-private-key-file=${file(files.serviceAccountKey)}`,
+    `--root-ca-file=${file(files.clientAuthority)}`,
+    `--controllers=${controllers.join(',')}`,
+    '--leader-elect=false',
+    '--secure-port=0', // nobody asks it anything, so there is no second port to choose
+    '--min-resync-period=30s',
+    '--namespace-sync-period=5s',
+    '--kube-api-qps=500',
+    '--kube-api-burst=1000',
+  ];
+}

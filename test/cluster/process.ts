@@ -1,0 +1,176 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Guardian, registeringScript } from './guardian.ts';
+
+export interface ProcessSpec {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  /** The cluster's directory: must stand somewhere in `args`, see guardian.ts. */
+  readonly directory: string;
+  readonly logFile: string;
+  readonly guardian: Guardian;
+  /** Resolves true once the process serves; called again and again until then. */
+  readonly ready: (signal: AbortSignal) => Promise<boolean>;
+  readonly readyTimeoutMs?: number;
+}
+
+/** A part of the control plane could not be started; `log` is the end of what it wrote. */
+export class StartError extends Error {
+  readonly log: string;
+  constructor(message: string, log: string) {
+    super(log === '' ? message : `${message}\n${log}`);
+    this.name = 'StartError';
+    this.log = log;
+  }
+}
+
+/**
+ * One process of the control plane, which a test may stop, kill, freeze and start again: always with the same arguments, so with the same
+ * port and the same data. Calls must not overlap.
+ */
+export class ControlPlaneProcess {
+  readonly name: string;
+  readonly #spec: ProcessSpec;
+  #child: ChildProcess | undefined;
+  #ended: Promise<string> = Promise.resolve('never started');
+  #logStart = 0;
+
+  constructor(spec: ProcessSpec) {
+    this.name = spec.name;
+    this.#spec = spec;
+  }
+
+  /** undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  get running(): boolean {
+    return this.#child !== undefined;
+  }
+
+  /** Starts it and waits until it serves. */
+  async start(): Promise<void> {
+    this.launch();
+    await this.untilReady();
+  }
+
+  /** Starts it without waiting; `untilReady` does that. */
+  launch(): void {
+    if (this.#child !== undefined) throw new Error(`${this.name} runs already`);
+    const { command, args, directory, logFile, guardian } = this.#spec;
+    const log = openSync(logFile, 'a', 0o600);
+    try {
+      this.#logStart = fstatSync(log).size;
+      const child = spawn('/bin/sh', ['-c', registeringScript, 'sh', directory, command, ...args], {
+        cwd: directory,
+        detached: true, // Ctrl-C reaches only us: in what order the parts go is for us to say
+        stdio: ['ignore', log, log],
+        env: { PATH: process.env['PATH'], HOME: directory, TMPDIR: directory },
+      });
+      child.unref(); // whoever forgets to stop the cluster still comes to an end, and the guardian cleans up
+      this.#child = child;
+      this.#ended = new Promise((resolve) => {
+        const end = (how: string) => {
+          if (child.pid !== undefined) guardian.forget(child.pid);
+          if (this.#child === child) this.#child = undefined;
+          resolve(how);
+        };
+        child.once('exit', (code, signal) => end(signal === null ? `exit code ${code}` : `signal ${signal}`));
+        child.once('error', (error) => end(error.message));
+      });
+    } finally {
+      closeSync(log);
+    }
+  }
+
+  /** @throws StartError when it ends before it serves, or does not serve in time (60 s). */
+  async untilReady(): Promise<void> {
+    const limit = this.#spec.readyTimeoutMs ?? 60_000;
+    const until = performance.now() + limit;
+    const looking = new AbortController();
+    let ended: string | undefined;
+    void this.#ended.then((how) => {
+      ended = how;
+      looking.abort();
+    });
+    for (;;) {
+      if (ended !== undefined) throw new StartError(`${this.name} ended before it was ready: ${ended}`, this.logTail());
+      const answer = AbortSignal.any([looking.signal, AbortSignal.timeout(2_000)]);
+      if (await this.#spec.ready(answer).catch(() => false)) return;
+      if (performance.now() > until)
+        throw new StartError(`${this.name} not ready after ${limit / 1000} s`, this.logTail());
+      await delay(25);
+    }
+  }
+
+  /** Ends it in its own time (SIGTERM), or at once with SIGKILL; resolves when it is gone. Frozen processes are woken for it. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM', patienceMs = 20_000): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    child.ref(); // its end is all that we wait for: without it Node might end first
+    child.kill(signal);
+    if (signal !== 'SIGKILL') {
+      child.kill('SIGCONT');
+      const waiting = new AbortController();
+      const impatient = delay(patienceMs, undefined, { signal: waiting.signal, ref: false }).then(
+        () => child.kill('SIGKILL'),
+        () => {},
+      );
+      await this.#ended;
+      waiting.abort();
+      await impatient;
+    }
+    await this.#ended;
+  }
+
+  /** Ends it without warning. */
+  async kill(): Promise<void> {
+    await this.stop('SIGKILL');
+  }
+
+  /** Stops it, starts it with the same port and data, waits until it serves. */
+  async restart(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    await this.stop(signal);
+    await this.start();
+  }
+
+  /** Freezes it (SIGSTOP): connections stay open and go silent. */
+  pause(): void {
+    this.#signal('SIGSTOP');
+  }
+
+  /** Wakes it again. */
+  resume(): void {
+    this.#signal('SIGCONT');
+  }
+
+  #signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    if (this.#child === undefined) throw new Error(`${this.name} does not run`);
+    this.#child.kill(signal);
+  }
+
+  /** Everything that it has written since it was started. */
+  async log(): Promise<string> {
+    await using file = await open(this.#spec.logFile, 'r');
+    const text = await file.readFile('utf8');
+    return text.slice(this.#logStart);
+  }
+
+  /** The last few kilobytes of that. */
+  logTail(bytes = 4_096): string {
+    const log = openSync(this.#spec.logFile, 'r');
+    try {
+      const size = fstatSync(log).size;
+      const from = Math.max(this.#logStart, size - bytes);
+      const tail = Buffer.alloc(size - from);
+      readSync(log, tail, 0, tail.length, from);
+      return tail.toString('utf8');
+    } finally {
+      closeSync(log);
+    }
+  }
+}
