@@ -53,6 +53,7 @@ export function startGuardian(directory: string): Guardian {
   return {
     forget: (pid) => rmSync(join(directory, 'pids', String(pid)), { force: true }),
     dismiss: async () => {
+      shell.ref();
       shell.stdin?.end('done\n');
       await ended;
     },
