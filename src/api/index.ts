@@ -1,0 +1,38 @@
+export {
+  type CertificateAuthority,
+  type CertificateAuthoritySpec,
+  type CertificateAuthorityStatus,
+  certificateAuthoritySpecSchema,
+  certificateAuthorityStatusSchema,
+  parseCertificateAuthority,
+} from './certificateAuthority.ts';
+export {
+  type Condition,
+  type ConditionStatus,
+  findCondition,
+  type NewCondition,
+  setCondition,
+} from './conditions.ts';
+export { formatDuration, isDuration, parseDuration } from './duration.ts';
+export {
+  API_VERSION,
+  certificateAuthorityKind,
+  GROUP,
+  type Kind,
+  kinds,
+  VERSION,
+  workloadCertificateKind,
+} from './kinds.ts';
+export { AUTHORITY_FINALIZER, annotations, FIELD_MANAGER, labels, purposes } from './labels.ts';
+export { InvalidObjectError, type ObjectMeta } from './metadata.ts';
+export type { NameRule, NamespaceSelector } from './nameRules.ts';
+export { defaultKeySize, type KeyAlgorithm } from './shared.ts';
+export {
+  parseWorkloadCertificate,
+  type Usage,
+  type WorkloadCertificate,
+  type WorkloadCertificateSpec,
+  type WorkloadCertificateStatus,
+  workloadCertificateSpecSchema,
+  workloadCertificateStatusSchema,
+} from './workloadCertificate.ts';

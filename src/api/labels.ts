@@ -1,0 +1,66 @@
+/**
+ * Every key of ours on objects of Kubernetes, in one place: these are as much an API as the kinds, since a restart, a restore
+ * and a newer version of the operator read them again.
+ */
+import { GROUP } from './kinds.ts';
+
+const key = <Name extends string>(name: Name): `${typeof GROUP}/${Name}` => `${GROUP}/${name}`;
+
+export const labels = {
+  /**
+   * On every Secret that the operator writes. Its caches select on it, so that they hold our Secrets and never all of the cluster's.
+   * Values: `purposes`.
+   */
+  purpose: key('purpose'),
+  /** On a Secret of a CA generation: the CertificateAuthority's name (which is a label value by its length). */
+  authority: key('authority'),
+} as const;
+
+export const purposes = {
+  /** Key and certificate of a WorkloadCertificate. */
+  workloadCertificate: 'workload-certificate',
+  /** Key and certificate of one generation of an authority's root or issuing CA. */
+  authority: 'authority',
+} as const;
+
+export const annotations = {
+  // Written by people.
+  /** On a WorkloadCertificate: an RFC 3339 time. One certificate is issued at that time, whatever the present one is like. */
+  renewAt: key('renew-at'),
+  /** On a Secret of type kubernetes.io/tls: the name of the WorkloadCertificate that may take it over and replace its contents. */
+  adopt: key('adopt'),
+
+  // Written by the operator on a WorkloadCertificate's Secret.
+  /** Name of the WorkloadCertificate that owns the Secret. This, not an owner reference, is ownership: it survives backup and restore. */
+  certificate: key('certificate'),
+  /** UID of that WorkloadCertificate when the Secret was written; it differs after a restore, and that is no conflict. */
+  certificateUid: key('certificate-uid'),
+  /** Name of the authority that signed. */
+  authority: key('authority'),
+  /** Number of issuances so far, decimal. Kept here too since a restore loses status. */
+  revision: key('revision'),
+  /** Value of `renewAt` that was honoured last: the same request is honoured once. */
+  renewedAt: key('renewed-at'),
+  /** Digest of the template's labels and annotations as written: shows which of them are ours to remove when the template loses them. */
+  template: key('template'),
+  /** Output types in the Secret, sorted, comma-separated. */
+  outputs: key('outputs'),
+
+  // Written by the operator on the Secret of a CA generation, and nowhere else remembered.
+  /** UID of the CertificateAuthority for which it was made. */
+  authorityUid: key('authority-uid'),
+  /** `Root` or `Issuing`. */
+  role: key('role'),
+  /** Counts the generations of a role, decimal from 1. */
+  generation: key('generation'),
+  /** SHA-256 fingerprint of the certificate, lower-case hex. */
+  fingerprint: key('fingerprint'),
+  /** When it was made, RFC 3339. */
+  createdAt: key('created-at'),
+} as const;
+
+/** Holds a CertificateAuthority that WorkloadCertificates still ask for. */
+export const AUTHORITY_FINALIZER = key('authority-in-use');
+
+/** Field manager of every write. */
+export const FIELD_MANAGER = 'mtls-operator';

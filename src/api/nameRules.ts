@@ -1,0 +1,175 @@
+/** spec.names of a CertificateAuthority: rules by which a namespace may have names beyond its own. They only add; their order means nothing. */
+import { z } from 'zod';
+import {
+  dnsNameRules,
+  emailPatternRules,
+  ipRangeRules,
+  LABEL_KEY_PATTERN,
+  LABEL_VALUE_PATTERN,
+  objectNameRules,
+  singleLabelNameRules,
+  subjectTextRules,
+  uriPatternRules,
+} from './names.ts';
+import { field, matches, type Rule, textField } from './rules.ts';
+import { subjectSchema } from './workloadCertificate.ts';
+
+const selectorOperators = ['In', 'NotIn', 'Exists', 'DoesNotExist'] as const;
+
+const labelKeyRules = [
+  matches(
+    LABEL_KEY_PATTERN,
+    'not a key of a label: write a name, or a DNS prefix, "/" and a name, as in "example.com/team"',
+  ),
+];
+const labelValueRules = [
+  matches(
+    LABEL_VALUE_PATTERN,
+    'not a value of a label: write at most 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit',
+  ),
+];
+
+const requirementSchema = z.object({
+  key: textField(317, 'Key of the label.', labelKeyRules),
+  operator: field(
+    z.enum(selectorOperators),
+    'In: the label is there and its value is one of values. NotIn: it is not (also if the label is missing). Exists and DoesNotExist: whether the label is there.',
+  ),
+  values: field(
+    z.array(field(z.string(), 'A value of the label.', labelValueRules, { maxLength: 63 })).max(32),
+    'Values for In and NotIn, at most 32; left out for Exists and DoesNotExist.',
+    [],
+    { 'x-kubernetes-list-type': 'set' },
+  ).optional(),
+});
+
+const requirementRule: Rule<z.output<typeof requirementSchema>> = {
+  cel: "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+  holds: ({ operator, values }) =>
+    (operator === 'In' || operator === 'NotIn') === (values !== undefined && values.length > 0),
+  message:
+    'In and NotIn need values, Exists and DoesNotExist have none: write e.g. {key: team, operator: In, values: [build]} or {key: team, operator: Exists}',
+};
+
+const namespaceSelectorSchema = z.object({
+  matchLabels: field(
+    z.record(z.string(), field(z.string(), 'Value that the label must have.', labelValueRules, { maxLength: 63 })),
+    'Labels that the namespace must have, each with this value. Example: {team: build}.',
+    [
+      {
+        cel: 'size(self) > 0',
+        holds: (labels) => Object.keys(labels).length > 0,
+        message:
+          'an empty matchLabels would select every namespace: name a label, or write "namespaces: {}" if you mean every namespace',
+      },
+      {
+        cel: `self.all(key, key.matches('${LABEL_KEY_PATTERN}'))`,
+        holds: (labels) => Object.keys(labels).every((key) => new RegExp(LABEL_KEY_PATTERN).test(key)),
+        message: 'not a key of a label: write a name, or a DNS prefix, "/" and a name, as in "example.com/team"',
+      },
+    ],
+    { maxProperties: 16 },
+  ).optional(),
+  matchExpressions: field(
+    z.array(field(requirementSchema, 'One requirement.', [requirementRule])).max(16),
+    'Requirements on labels that the namespace must meet, all of them. Example: [{key: team, operator: In, values: [build, test]}].',
+    [
+      {
+        cel: 'size(self) > 0',
+        holds: (requirements) => requirements.length > 0,
+        message:
+          'an empty matchExpressions would select every namespace: write a requirement, or "namespaces: {}" if you mean every namespace',
+      },
+    ],
+    { 'x-kubernetes-list-type': 'atomic' },
+  ).optional(),
+});
+
+const list = <Item extends z.ZodType>(item: Item, maximum: number, description: string) =>
+  field(z.array(item).max(maximum), description, [], { 'x-kubernetes-list-type': 'atomic' }).optional();
+
+const ruleSchema = z.object({
+  namespaces: field(
+    namespaceSelectorSchema,
+    `The namespaces for which the rule is, by their labels: both matchLabels and matchExpressions must hold. {} is every namespace. Required, since leaving it out
+    by mistake must not mean everybody. Whoever may label a namespace decides with it. Example: {matchLabels: {team: build}}.`,
+    [],
+    { 'x-mtls-required': 'say for which namespaces the rule is: write {matchLabels: {…}}, or {} for every namespace' },
+  ),
+  serviceAccounts: field(
+    z
+      .array(textField(253, 'Name of a service account.', objectNameRules('ServiceAccount')))
+      .min(1)
+      .max(64),
+    `The rule is only for WorkloadCertificates whose serviceAccountName is one of these. Left out: for every WorkloadCertificate of the namespaces, with or without
+    serviceAccountName. Example: [builder].`,
+    [],
+    { 'x-kubernetes-list-type': 'set' },
+  ).optional(),
+  dnsNames: list(
+    textField(253, 'A DNS name, or "*." and a DNS name.', dnsNameRules),
+    64,
+    `DNS names that may be had, compared without regard to case. "*" as the first label stands for exactly one label, and for "*" itself: *.example.com allows a.example.com and
+    *.example.com, but neither example.com nor a.b.example.com. Names of other namespaces’ Services can be given away so: take care. Never: kubernetes.default.svc.
+    Example: ["*.build.example.com"].`,
+  ),
+  singleLabelNames: list(
+    textField(63, 'A name of a single label.', singleLabelNameRules),
+    64,
+    'DNS names without a dot that may be had, compared without regard to case, e.g. cache or localhost. Peers resolve them by search domains: the same name means another host elsewhere.',
+  ),
+  ipAddresses: list(
+    textField(49, 'A CIDR or an address.', ipRangeRules),
+    64,
+    'IP addresses that may be had, as CIDRs or single addresses. IPv4 and IPv6 are apart: "0.0.0.0/0" is no IPv6 address. Example: ["192.0.2.0/24", "2001:db8::1"].',
+  ),
+  commonNames: list(
+    textField(64, 'A common name.', subjectTextRules),
+    64,
+    'Common names that may be had, compared exactly, with regard to case and without wildcards. A commonName that is among the dnsNames of its certificate needs none. Example: ["replicator"].',
+  ),
+  subjects: list(
+    field(subjectSchema, 'One subject: the values that each attribute may have.'),
+    16,
+    `Subjects that may be had. An entry allows a subject if each of its attributes has only values that this entry lists for that attribute, compared exactly; attributes that the
+    entry does not list may not be there. Example: [{organizations: ["Example Ltd"], countries: [DE]}].`,
+  ),
+  uris: list(
+    textField(2048, 'A URI, or the beginning of one and "*".', uriPatternRules),
+    16,
+    `URIs that may be had, compared exactly. "*" as the last character, behind a "/" or ":" after the host, stands for any rest that is not empty. Never spiffe:// URIs.
+    Example: ["https://shop.example.com/*"].`,
+  ),
+  emailAddresses: list(
+    textField(254, 'An e-mail address, or "*@" and a domain.', emailPatternRules),
+    64,
+    'E-mail addresses that may be had: the local part compared exactly, the domain without regard to case. "*@example.com" allows every mailbox of exactly that domain. Example: ["ops@example.com"].',
+  ),
+});
+
+const grants = [
+  'dnsNames',
+  'singleLabelNames',
+  'ipAddresses',
+  'commonNames',
+  'subjects',
+  'uris',
+  'emailAddresses',
+] as const;
+
+const allowsSomething: Rule<z.output<typeof ruleSchema>> = {
+  cel: grants.map((list) => `(has(self.${list}) && size(self.${list}) > 0)`).join(' || '),
+  holds: (rule) => grants.some((list) => (rule[list]?.length ?? 0) > 0),
+  message: `the rule allows nothing: write at least one of ${grants.join(', ')}`,
+};
+
+export const nameRulesField = field(
+  z.array(field(ruleSchema, 'One rule: who may have which names.', [allowsSomething])).max(64),
+  `What namespaces may ask for beyond their own names, at most 64 rules. Rules only add: a name may be had if any rule allows it, and their order means nothing. Free without a rule are the
+  names of a namespace’s own Services and pods. A rule that is withdrawn stops the next renewal and leaves the certificates in use in place. Default: none.`,
+  [],
+  { 'x-kubernetes-list-type': 'atomic' },
+);
+
+export type NameRule = z.output<typeof ruleSchema>;
+export type NamespaceSelector = z.output<typeof namespaceSelectorSchema>;
