@@ -29,6 +29,8 @@ export const annotations = {
   renewAt: key('renew-at'),
   /** On a Secret of type kubernetes.io/tls: the name of the WorkloadCertificate that may take it over and replace its contents. */
   adopt: key('adopt'),
+  /** On a CertificateAuthority whose root's Secret is lost: the root's fingerprint, by which its loss is accepted and a new root made. */
+  replaceMissingRoot: key('replace-missing-root'),
 
   // Written by the operator on a WorkloadCertificate's Secret.
   /** Name of the WorkloadCertificate that owns the Secret. This, not an owner reference, is ownership: it survives backup and restore. */
@@ -41,7 +43,7 @@ export const annotations = {
   revision: key('revision'),
   /** Value of `renewAt` that was honoured last: the same request is honoured once. */
   renewedAt: key('renewed-at'),
-  /** Digest of the template's labels and annotations as written: shows which of them are ours to remove when the template loses them. */
+  /** The keys of the template's labels and annotations as written (JSON): they are ours to remove when the template loses them. */
   template: key('template'),
   /** Output types in the Secret, sorted, comma-separated. */
   outputs: key('outputs'),
@@ -55,8 +57,13 @@ export const annotations = {
   generation: key('generation'),
   /** SHA-256 fingerprint of the certificate, lower-case hex. */
   fingerprint: key('fingerprint'),
+  /** `Prepared`, `Active` or `Retired`. */
+  phase: key('phase'),
   /** When it was made, RFC 3339. */
   createdAt: key('created-at'),
+  /** Validity of the certificate, RFC 3339. */
+  notBefore: key('not-before'),
+  notAfter: key('not-after'),
 } as const;
 
 /** Holds a CertificateAuthority that WorkloadCertificates still ask for. */
