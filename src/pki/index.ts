@@ -1,0 +1,33 @@
+// X.509 for the rest of the operator: keys, names, certificates, chains. Knows nothing of Kubernetes.
+
+export {
+  type CaOrder,
+  chainPem,
+  type IssuingCa,
+  issueCa,
+  issueLeaf,
+  type LeafOrder,
+  randomSerial,
+} from './certificate.ts';
+export { type ChainQuery, type ChainReason, type ChainResult, isSignedBy, verifyChain } from './chain.ts';
+export { type ConstrainedNames, checkNameConstraints, type NameViolation } from './constraints.ts';
+export type { NameConstraints, NameSubtrees } from './decodeExtensions.ts';
+export { PkiError, type PkiReason } from './errors.ts';
+export type { AlternativeNames, NameConstraintsRequest } from './extensions.ts';
+export { bytesToIp, ipToBytes, parseIpAddress } from './ip.ts';
+export {
+  type KeyAlgorithm,
+  type KeyEncoding,
+  type KeySpec,
+  keySpecText,
+  type ResolvedKeySpec,
+  resolveKeySpec,
+  sameKeySpec,
+} from './keySpec.ts';
+export { generateKeyPair, type KeyPair, keyMatches } from './keys.ts';
+export { loadKeyPair } from './loadKey.ts';
+export { parseDnsName, parseEmailAddress, parseUri, type ServiceAccountIdentity, spiffeId } from './names.ts';
+export { combinedPem } from './outputs.ts';
+export { type ParsedCertificate, parseCertificate, parseCertificates } from './parse.ts';
+export { buildLeafProfile, type LeafProfile, type LeafRequest, type Usage } from './profile.ts';
+export type { Subject } from './subject.ts';
