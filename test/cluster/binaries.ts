@@ -1,9 +1,14 @@
-import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Progress, withProgress } from '../support/progress.ts';
-import { moduleDirectory, readVersions } from './versions.ts';
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { z } from 'zod';
+import { run } from '../support/command.ts';
+import { findGo, goBuild, goPlatform } from '../support/go.ts';
+import { withLock } from '../support/lock.ts';
+import type { Progress } from '../support/progress.ts';
+import { isIntact, keyedDirectory, putIntoCache } from './cache.ts';
+import { type EnvtestProgram, envtestPrograms, fetchEnvtest } from './envtest.ts';
+import { launcher, startGuardian } from './guardian.ts';
+import { moduleDirectory, readVersions, type Versions } from './versions.ts';
 
 /** Absolute paths. */
 export interface Binaries {
@@ -20,30 +25,180 @@ const packages = {
   kubectl: 'k8s.io/kubernetes/cmd/kubectl',
 } as const;
 
-export async function findOrBuildBinaries(progress: Progress): Promise<Binaries> {
+type Program = keyof typeof packages;
+const programs: readonly Program[] = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'];
+
+export interface FindOptions {
+  /** Compare the digests of cached programs too (a second or two), not only their size and time. */
+  readonly verify?: boolean;
+  /** Where names of binaries are looked up (default process.env). */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Finds each program in this order: TEST_ASSET_*; KUBEBUILDER_ASSETS; for kubectl the machine's own, if its version suits the server; our cache; the
+ * release archive; a Go build. What the last two bring goes into the cache. Several processes may call this at once: one builds, the others wait.
+ */
+export async function findOrBuildBinaries(progress: Progress, options: FindOptions = {}): Promise<Binaries> {
+  const { env = process.env, verify = false } = options;
   const versions = readVersions();
-  const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  const directory = join(cache, 'mtls-operator', 'control-plane', versions.kubernetes);
-  mkdirSync(directory, { recursive: true });
-  const found = async (name: keyof typeof packages): Promise<string> => {
-    const path = join(directory, name);
-    if (existsSync(path)) return path;
-    const partial = join(tmpdir(), `${name}.${process.pid}`);
-    await withProgress(progress, `Building ${name}`, () =>
-      run('go', ['build', '-trimpath', '-ldflags', linkerFlags(versions.kubernetes), '-o', partial, packages[name]]),
-    );
-    renameSync(partial, path);
-    return path;
+  const given = new Map<Program, string>();
+  for (const program of programs) {
+    const path = programFromEnvironment(program, env);
+    if (path !== undefined) given.set(program, path);
+  }
+  if (!given.has('kubectl')) {
+    const own = await machineKubectl(versions.kubernetes, env['PATH'] ?? '');
+    if (own !== undefined) given.set('kubectl', own);
+  }
+  const wanted = programs.filter((program) => !given.has(program));
+  const cached = wanted.length === 0 ? new Map<Program, string>() : await fromCache(wanted, versions, verify, progress);
+  const path = (program: Program): string => {
+    const found = given.get(program) ?? cached.get(program);
+    if (found === undefined) throw new Error(`${program} was neither found nor built`);
+    return found;
   };
   return {
-    etcd: await found('etcd'),
-    kubeApiserver: await found('kube-apiserver'),
-    kubeControllerManager: await found('kube-controller-manager'),
-    kubectl: await found('kubectl'),
+    etcd: path('etcd'),
+    kubeApiserver: path('kube-apiserver'),
+    kubeControllerManager: path('kube-controller-manager'),
+    kubectl: path('kubectl'),
   };
 }
 
-function linkerFlags(version: string): string {
+/** @throws if a variable names something that is not there: silently building instead would hide the mistake. */
+export function programFromEnvironment(
+  program: Program,
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  const variable = `TEST_ASSET_${program.toUpperCase().replaceAll('-', '_')}`;
+  const named = env[variable];
+  if (named !== undefined && named !== '') {
+    if (!isExecutable(named)) throw new Error(`${variable} is ${named}, which is not a program that can be run`);
+    return named;
+  }
+  const folder = env['KUBEBUILDER_ASSETS'];
+  if (folder === undefined || folder === '') return undefined;
+  if (!existsSync(folder)) throw new Error(`KUBEBUILDER_ASSETS is ${folder}, which does not exist`);
+  const inFolder = join(folder, program);
+  return isExecutable(inFolder) ? inFolder : undefined; // an envtest folder has no kube-controller-manager
+}
+
+const kubectlVersionSchema = z.object({ clientVersion: z.object({ gitVersion: z.string() }) });
+
+/** The machine's kubectl, if Kubernetes supports it against a server of this version: at most one minor version apart. */
+async function machineKubectl(server: string, path: string): Promise<string | undefined> {
+  const command = path
+    .split(delimiter)
+    .map((folder) => join(folder, 'kubectl'))
+    .find(isExecutable);
+  if (command === undefined) return undefined;
+  try {
+    const { stdout } = await run(command, ['version', '--client', '-o', 'json']);
+    const own = kubectlVersionSchema.parse(JSON.parse(stdout)).clientVersion.gitVersion;
+    return suitsServer(own, server) ? command : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Kubernetes' version skew policy for kubectl. */
+export function suitsServer(kubectl: string, server: string): boolean {
+  const parse = (version: string) => /^v?(\d+)\.(\d+)/.exec(version);
+  const own = parse(kubectl);
+  const its = parse(server);
+  return own !== null && its !== null && own[1] === its[1] && Math.abs(Number(own[2]) - Number(its[2])) <= 1;
+}
+
+async function fromCache(
+  wanted: readonly Program[],
+  versions: Versions,
+  verify: boolean,
+  progress: Progress,
+): Promise<Map<Program, string>> {
+  const label = `kubernetes-${versions.kubernetes}-etcd-${versions.etcd}-${goPlatform()}`;
+  const pins = ['go.mod', 'go.sum'].map((file) => readFileSync(join(moduleDirectory, file)));
+  const directory = keyedDirectory('control-plane', label, [
+    ...pins,
+    JSON.stringify(linkerValues(versions.kubernetes, '')),
+  ]);
+  const file = (program: Program) => join(directory, program);
+  const missing = async () => {
+    const intact = await Promise.all(wanted.map((program) => isIntact(file(program), verify)));
+    return wanted.filter((_, index) => intact[index] === false);
+  };
+  const missingNow = await missing();
+  if (missingNow.length > 0) {
+    for (const program of missingNow) {
+      if (existsSync(file(program))) progress(`${file(program)} is not as it was put into the cache: it is replaced`);
+    }
+    await withLock(join(directory, 'lock'), 'building the control plane', progress, async () => {
+      const left = await missing(); // whoever held the lock before us may have built them
+      if (left.length > 0) await produce(left, directory, versions, progress);
+    });
+  }
+  return new Map(wanted.map((program) => [program, file(program)]));
+}
+
+// Works in a folder beside the results (renaming is atomic only within a file system), which goes even if we are killed.
+async function produce(
+  missing: readonly Program[],
+  directory: string,
+  versions: Versions,
+  progress: Progress,
+): Promise<void> {
+  const work = mkdtempSync(join(directory, 'making-'));
+  const guardian = startGuardian(work);
+  try {
+    const left = new Set(missing);
+    const inArchive = envtestPrograms.filter((program: EnvtestProgram) => left.has(program));
+    const archive = inArchive.length === 0 ? undefined : await fetchEnvtest(versions.kubernetes, work, progress);
+    for (const program of archive === undefined ? [] : inArchive) {
+      const path = archive?.[program];
+      if (path === undefined) continue;
+      await putIntoCache(path, join(directory, program), 'envtest');
+      left.delete(program);
+    }
+    if (left.size > 0) await buildWithGo([...left], work, directory, versions, progress);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+    await guardian.dismiss();
+  }
+}
+
+async function buildWithGo(
+  left: readonly Program[],
+  work: string,
+  directory: string,
+  versions: Versions,
+  progress: Progress,
+): Promise<void> {
+  const go = await findGo(versions.go, progress);
+  progress(`Building ${left.join(', ')} from Go modules: once, about ten minutes on two cores when nothing is cached`);
+  const info = await run(go.command, ['list', '-m', '-json', 'k8s.io/kubernetes'], {
+    cwd: moduleDirectory,
+    env: go.env,
+  });
+  const released = z.object({ Time: z.string() }).parse(JSON.parse(info.stdout)).Time;
+  for (const program of left) {
+    const output = join(work, program);
+    const values = program === 'etcd' ? {} : linkerValues(versions.kubernetes, released);
+    const build = {
+      directory: moduleDirectory,
+      package: packages[program],
+      name: program,
+      output,
+      values,
+      launcher: launcher(work),
+    };
+    await goBuild(go, build, progress);
+    await putIntoCache(output, join(directory, program), 'go');
+  }
+}
+
+// What Kubernetes' own build scripts set. A module carries no commit, so like a build from a source archive it says `archive`; the date is the
+// release's, so that the same modules give the same programs.
+function linkerValues(version: string, date: string): Record<string, string> {
   const [, major = '', minor = ''] = /^v(\d+)\.(\d+)/.exec(version) ?? [];
   const values = {
     gitVersion: version,
@@ -51,21 +206,19 @@ function linkerFlags(version: string): string {
     gitMinor: minor,
     gitCommit: 'unknown',
     gitTreeState: 'archive',
-    buildDate: '1970-01-01T00:00:00Z',
+    buildDate: date,
   };
-  const packages = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'];
-  const set = packages.flatMap((name) => Object.entries(values).map(([key, value]) => `-X ${name}.${key}=${value}`));
-  return ['-s -w', ...set].join(' ');
+  const places = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'];
+  return Object.fromEntries(
+    places.flatMap((place) => Object.entries(values).map(([name, value]) => [`${place}.${name}`, value])),
+  );
 }
 
-function run(command: string, args: readonly string[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      cwd: moduleDirectory,
-      stdio: 'inherit',
-      env: { ...process.env, CGO_ENABLED: '0' },
-    });
-    child.once('error', reject);
-    child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`${command} ended with ${code}`))));
-  });
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -26,7 +26,12 @@ for attempt in 1 2 3 4 5 6 7 8 9 10; do
 done
 `;
 
-export const registeringScript = `: > "$1/pids/$$" || exit 125; shift; exec "$@"`;
+const registeringScript = `: > "$1/pids/$$" || exit 125; shift; exec "$@"`;
+
+/** What to put before a command, so that the guardian of `directory` knows it. The directory must stand in the command's own arguments. */
+export function launcher(directory: string): readonly [command: string, ...args: string[]] {
+  return ['/bin/sh', '-c', registeringScript, 'sh', directory];
+}
 
 export interface Guardian {
   /** Forgets a child that has ended. */

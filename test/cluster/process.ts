@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Guardian, registeringScript } from './guardian.ts';
+import { type Guardian, launcher } from './guardian.ts';
 
 export interface ProcessSpec {
   readonly name: string;
@@ -65,7 +65,8 @@ export class ControlPlaneProcess {
     const log = openSync(logFile, 'a', 0o600);
     try {
       this.#logStart = fstatSync(log).size;
-      const child = spawn('/bin/sh', ['-c', registeringScript, 'sh', directory, command, ...args], {
+      const [shell, ...script] = launcher(directory);
+      const child = spawn(shell, [...script, command, ...args], {
         cwd: directory,
         detached: true, // Ctrl-C reaches only us: in what order the parts go is for us to say
         stdio: ['ignore', log, log],
