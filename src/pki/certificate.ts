@@ -245,7 +245,8 @@ function allowedPurposes(cas: readonly ParsedCertificate[]): ReadonlySet<string>
     .map((ca) => ca.extendedKeyUsage)
     .filter((purposes) => purposes.size > 0 && !purposes.has('any'));
   if (restricting.length === 0) return undefined;
-  return restricting.reduce((left, purposes) => new Set([...left].filter((purpose) => purposes.has(purpose))));
+  const all = new Set(restricting.flatMap((purposes) => [...purposes]));
+  return new Set([...all].filter((purpose) => restricting.every((purposes) => purposes.has(purpose))));
 }
 
 function assertWithinCa(issuer: IssuingCa, notAfter: Date): void {

@@ -125,8 +125,8 @@ class Search {
     if (!ca.isCa || (ca.keyUsage.size > 0 && !ca.keyUsage.has('keyCertSign'))) {
       return { reason: 'NotCa', message: `${nameOf(ca)} is not allowed to sign certificates` };
     }
-    // Self-issued intermediates (same subject and issuer) do not count.
-    const below = path.slice(1).filter((certificate) => !certificate.subjectDer.equals(certificate.issuerDer)).length;
+    // The RFC leaves self-issued CAs out of this count, Go counts them.
+    const below = path.length - 1;
     if (ca.pathLength !== undefined && below > ca.pathLength) {
       return {
         reason: 'PathTooLong',

@@ -5,8 +5,9 @@ import type { NameConstraints, NameSubtrees } from './decodeExtensions.ts';
 import { type Element, readDer } from './der.ts';
 import { quote } from './errors.ts';
 import { ipToBytes } from './ip.ts';
+import { oid } from './oids.ts';
 import type { ParsedCertificate } from './parse.ts';
-import { decodeName, encodeSubject, isEmptyName, type NameAttribute, type Subject } from './subject.ts';
+import { decodeName, encodeSubject, isEmptyName, type NameAttribute, nameText, type Subject } from './subject.ts';
 
 /** Names to check: a LeafRequest or a ParsedCertificate fits. */
 export interface ConstrainedNames {
@@ -52,7 +53,7 @@ function checksFor(names: ConstrainedNames): Check[] {
     ...ipAddresses.map((name) => check(name, ipRules)),
     ...uris.map((name) => check(name, uriRules)),
     ...emailAddresses.map((name) => check(name, emailRules)),
-    ...directoryName(names),
+    ...subjectChecks(names),
   ];
 }
 
@@ -63,17 +64,15 @@ function commonNameAsDns({ dnsNames, commonName, subject }: ConstrainedNames): s
   return [name.toLowerCase()];
 }
 
-function directoryName({ subjectDer, subject }: ConstrainedNames): Check[] {
+function subjectChecks({ subjectDer, subject }: ConstrainedNames): Check[] {
   const der = subjectDer ?? (typeof subject === 'object' ? encodeSubject(subject) : undefined);
   if (der === undefined || isEmptyName(der)) return [];
   const rdns = decodeName(readDer(der));
-  const inside = (base: Element) => startsWith(rdns, decodeName(base));
+  const inside = () => (base: Element) => startsWith(rdns, decodeName(base));
+  const emailAddresses = rdns.flat().filter((attribute) => attribute.type === oid.emailAddress);
   return [
-    check('the subject', {
-      bases: (subtrees) => subtrees.directoryNames,
-      permits: () => inside,
-      excludes: () => inside,
-    }),
+    check(nameText(rdns), { bases: (subtrees) => subtrees.directoryNames, permits: inside, excludes: inside }),
+    ...emailAddresses.map(({ value }) => check(value, emailRules)),
   ];
 }
 
@@ -82,12 +81,16 @@ interface Rules<Base> {
   readonly bases: (subtrees: NameSubtrees) => readonly Base[];
   readonly permits: (name: string) => (base: Base) => boolean;
   readonly excludes: (name: string) => (base: Base) => boolean;
+  /** Why a name cannot stand under any name constraints; undefined if it can. */
+  readonly impossible?: (name: string) => string | undefined;
 }
 
 function check<Base>(name: string, rules: Rules<Base>): Check {
   return {
     name,
     problem({ permitted, excluded }) {
+      const impossible = rules.impossible?.(name);
+      if (impossible !== undefined) return impossible;
       if (rules.bases(excluded).some(rules.excludes(name))) return 'is excluded by the name constraints';
       const bases = rules.bases(permitted);
       if (bases.length > 0 && !bases.some(rules.permits(name))) return 'is not permitted by the name constraints';
@@ -106,13 +109,12 @@ function withinDomain(host: string, base: string): boolean {
 
 const dnsRules: Rules<string> = {
   bases: (subtrees) => subtrees.dnsNames,
-  // '*.example.com' is below 'example.com', but not below '.example.com' for every reader.
   permits: (name) => (base) => withinDomain(name, base),
-  // A wildcard stands for every label: '*.example.com' would also serve an excluded 'internal.example.com'.
-  excludes: (name) => (base) =>
-    withinDomain(name, base) ||
-    (name.startsWith('*.') && /^\.?[^.]*/.test(base) && base.toLowerCase().replace(/^\.?[^.]*/, '*') === name),
+  // A wildcard stands for any label: '*.example.com' would also serve an excluded 'internal.example.com'.
+  excludes: (name) => (base) => withinDomain(name, base) || (name.startsWith('*.') && name.slice(1) === parentOf(base)),
 };
+
+const parentOf = (domain: string): string => domain.toLowerCase().replace(/^[^.]*/, '');
 
 // ---------------------------------------------------------------- IP
 
@@ -134,10 +136,17 @@ const ipRules: Rules<Buffer> = {
 
 // ---------------------------------------------------------------- URI
 
-/** The host of a URI; '' if it has none or is an address, which no constraint can speak about. */
+/**
+ * The host of a URI; '' if it has none, or if it is an address, which no constraint can speak about, or if verifiers disagree about it (OpenSSL
+ * ends it at the next ':' anywhere, then at the next '/').
+ */
 function hostOf(uri: string): string {
-  const [, host = ''] = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?([^/?#:[\]]*)/.exec(uri) ?? [];
-  return /(^|\.)[0-9]+$/.test(host) ? '' : host;
+  const rest = uri.split('://').slice(1).join('://');
+  const [host = ''] = rest.split(/[/?#]/);
+  const [beforeColon = '', ...more] = rest.split(':');
+  const [byOpenssl = ''] = more.length > 0 ? [beforeColon] : rest.split('/');
+  const bare = host.replace(/:[0-9]*$/, '');
+  return bare !== byOpenssl || /[@[\]]|(^|\.)[0-9]+$/.test(bare) ? '' : bare;
 }
 
 const uriRules: Rules<string> = {
@@ -145,26 +154,27 @@ const uriRules: Rules<string> = {
   // The RFC and OpenSSL: 'example.com' is that host alone. Go: also what is below.
   permits: (name) => (base) => {
     const host = hostOf(name);
-    return (
-      host !== '' && (base === '' || (base.startsWith('.') ? withinDomain(host, base) : host === base.toLowerCase()))
-    );
+    return base.startsWith('.') ? withinDomain(host, base) : host === base.toLowerCase();
   },
-  excludes: (name) => (base) => hostOf(name) === '' || withinDomain(hostOf(name), base),
+  excludes: (name) => (base) => withinDomain(hostOf(name), base),
+  // Go refuses such a URI under constraints of any kind, even if they say nothing of URIs.
+  impossible: (name) =>
+    hostOf(name) === '' ? 'has no host name, which verifiers demand under name constraints such as those' : undefined,
 };
 
 // ---------------------------------------------------------------- e-mail
 
 const emailRules: Rules<string> = {
   bases: (subtrees) => subtrees.emailAddresses,
+  // The RFC and OpenSSL: 'example.com' is the mailboxes of that host alone. Go: also of what is below.
   permits: (name) => (base) => {
     const [local, domain] = splitEmail(name);
-    if (base.includes('@')) return base === name || (splitEmail(base)[0] === local && splitEmail(base)[1] === domain);
-    return base === '' || (base.startsWith('.') ? withinDomain(domain, base) : domain === base.toLowerCase());
+    const [baseLocal, baseDomain] = splitEmail(base);
+    if (base.includes('@')) return baseLocal === local && baseDomain === domain;
+    return base.startsWith('.') ? withinDomain(domain, base) : domain === baseDomain;
   },
-  excludes: (name) => (base) => {
-    if (base.includes('@')) return base.toLowerCase() === name.toLowerCase();
-    return withinDomain(splitEmail(name)[1], base);
-  },
+  excludes: (name) => (base) =>
+    base.includes('@') ? base.toLowerCase() === name.toLowerCase() : withinDomain(splitEmail(name)[1], base),
 };
 
 function splitEmail(address: string): [local: string, domain: string] {

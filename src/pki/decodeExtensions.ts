@@ -4,6 +4,7 @@ import { context, type Element, malformed, readDer, tag } from './der.ts';
 import { generalName, KEY_USAGES } from './extensions.ts';
 import { bytesToIp } from './ip.ts';
 import { oid } from './oids.ts';
+import { decodeName } from './subject.ts';
 
 export interface DecodedExtensions {
   readonly isCa: boolean;
@@ -18,8 +19,6 @@ export interface DecodedExtensions {
   readonly ipAddresses: readonly string[];
   readonly uris: readonly string[];
   readonly emailAddresses: readonly string[];
-  /** Whether the subjectAltName has names of other kinds (directory names, other names). */
-  readonly hasOtherNames: boolean;
   readonly nameConstraints?: NameConstraints;
   /** OIDs of critical extensions that nobody here understands: a verifier must refuse such a certificate. */
   readonly unknownCritical: readonly string[];
@@ -27,7 +26,7 @@ export interface DecodedExtensions {
   readonly raw: ReadonlyMap<string, Buffer>;
 }
 
-/** Subtrees of RFC 5280 §4.2.1.10, by kind. */
+/** Subtrees of RFC 5280 §4.2.1.10, by kind. Those of other kinds bind names that no certificate here has. */
 export interface NameSubtrees {
   /** '' is every name. */
   readonly dnsNames: readonly string[];
@@ -37,8 +36,6 @@ export interface NameSubtrees {
   readonly emailAddresses: readonly string[];
   /** Names. */
   readonly directoryNames: readonly Element[];
-  /** How many subtrees are of kinds that nobody here can check. */
-  readonly unsupported: number;
 }
 export interface NameConstraints {
   readonly permitted: NameSubtrees;
@@ -65,7 +62,7 @@ export function decodeExtensions(extensions: Element | undefined): DecodedExtens
   return result;
 }
 
-const noNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [], hasOtherNames: false } as const;
+const noNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [] } as const;
 
 /**
  * Policies only restrict chains that must have one. Nobody here asks for a policy; policyConstraints, which would demand one
@@ -159,13 +156,11 @@ function decodeAuthorityKeyId(value: Element): Partial<DecodedExtensions> {
 function decodeSubjectAltName(value: Element): Partial<DecodedExtensions> {
   const names = sequenceOf(value, 'subjectAltName');
   if (names.length === 0) throw malformed('subjectAltName is empty');
-  const known: readonly number[] = [generalName.dns, generalName.ip, generalName.uri, generalName.email];
   return {
     dnsNames: textsOf(names, generalName.dns),
     ipAddresses: names.filter((name) => name.tag === context(generalName.ip, false)).map(decodeIp),
     uris: textsOf(names, generalName.uri),
     emailAddresses: textsOf(names, generalName.email),
-    hasOtherNames: names.some((name) => !known.some((type) => name.tag === context(type, false))),
   };
 }
 
@@ -196,27 +191,26 @@ function decodeNameConstraints(value: Element): Partial<DecodedExtensions> {
 }
 
 function decodeSubtrees(subtrees: Element | undefined): NameSubtrees {
-  const all = (subtrees?.children() ?? []).map((subtree) => {
+  const bases = (subtrees?.children() ?? []).map((subtree) => {
     const [base, ...limits] = sequenceOf(subtree, 'a subtree');
-    if (base === undefined) throw malformed('a subtree has no base');
-    // minimum and maximum are never used (RFC 5280 demands their defaults); a subtree that has them cannot be judged.
-    return { base, usable: limits.length === 0 };
+    // minimum and maximum are left at their defaults by everybody, as RFC 5280 demands.
+    if (base === undefined || limits.length > 0) throw malformed('a subtree of name constraints is not one name');
+    return base;
   });
-  const usable = all.filter((subtree) => subtree.usable).map((subtree) => subtree.base);
-  const ipRanges = usable.filter((base) => base.tag === context(generalName.ip, false)).map((base) => base.content);
+  const ofKind = (kind: number, isConstructed: boolean) =>
+    bases.filter((base) => base.tag === context(kind, isConstructed));
+  const ipRanges = ofKind(generalName.ip, false).map((base) => base.content);
   if (ipRanges.some((range) => range.length !== 8 && range.length !== 32))
     throw malformed('an IP range of a strange length');
-  const result = {
-    dnsNames: textsOf(usable, generalName.dns),
+  const directoryNames = ofKind(generalName.directory, true).flatMap((base) => base.children());
+  for (const name of directoryNames) decodeName(name);
+  return {
+    dnsNames: textsOf(bases, generalName.dns),
     ipRanges,
-    uris: textsOf(usable, generalName.uri),
-    emailAddresses: textsOf(usable, generalName.email),
-    directoryNames: usable
-      .filter((base) => base.tag === context(generalName.directory, true))
-      .flatMap((base) => base.children()),
+    uris: textsOf(bases, generalName.uri),
+    emailAddresses: textsOf(bases, generalName.email),
+    directoryNames,
   };
-  const supported = Object.values(result).reduce((sum, list) => sum + list.length, 0);
-  return { ...result, unsupported: all.length - supported };
 }
 
 function sequenceOf(value: Element, what: string): Element[] {

@@ -8,8 +8,9 @@ import { parseIpAddress } from './ip.ts';
 const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
 
 /**
- * A DNS name in lower case; internationalised names in their ASCII form (UTS #46). `*` is allowed as the whole first label of at least three
- * labels... Underscores are allowed: RFC 5280 does not want them, but OpenSSL, Go and every TLS library match them, and they are in use.
+ * A DNS name in lower case; internationalised names in their ASCII form (UTS #46). `*` is allowed as the whole first label before at least two
+ * others (OpenSSL matches no wildcard right under a top-level name). Underscores are allowed: RFC 1034 does not know them, but OpenSSL, Go and
+ * Node accept and match them, and they are in use.
  * @throws PkiError InvalidDnsName, DnsNameIsIpAddress
  */
 export function parseDnsName(text: string): string {
@@ -85,7 +86,7 @@ export function parseUri(text: string): string {
   const [, scheme = '', authority, path = '', query = '', fragment = ''] = match;
   const lower = scheme.toLowerCase();
   if (lower === 'spiffe') return parseSpiffeId(`spiffe${text.slice(scheme.length)}`);
-  if (!/^([A-Za-z0-9._~!$&'()*+,;=:@/?#-]|%[0-9A-Fa-f]{2})*$/.test(`${path}${query}${fragment.slice(1)}`)) {
+  if (!/^([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*$/.test(`${path}${query}${fragment.slice(1)}`)) {
     throw refuse('has a character that must be percent-encoded, or a broken percent-encoding');
   }
   if (authority === undefined) {
@@ -102,6 +103,7 @@ function parseAuthority(authority: string, refuse: Refuse): string {
   if (!/^([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@?$/.test(userinfo))
     throw refuse('has improper user information');
   if (Number(port.slice(1)) > 65_535) throw refuse('has a port past 65535');
+  if (host.includes('*')) throw refuse("has a '*' in its host");
   try {
     const canonical = host.startsWith('[')
       ? `[${parseIpAddress(host.slice(1, -1))}]`
