@@ -65,12 +65,20 @@ const issuingShorterThanRoot: Rule<z.output<typeof selfSignedSchema>> = {
   message: 'an issuing CA must end before its root: write an issuing.duration that is less than root.duration',
 };
 
+const trustDomainImmutable: Rule<string> = {
+  cel: 'self == oldSelf',
+  // Only the API server sees the object as it was before.
+  holds: () => true,
+  message:
+    'trustDomain cannot be changed, since every identity given so far carries it: make another CertificateAuthority and point authorityRef to it',
+};
+
 const specSchema = z.object({
   trustDomain: textField(
     255,
     `The SPIFFE trust domain of every identity that this authority gives: spiffe://<trustDomain>/ns/<namespace>/sa/<service account>. Required, and never to be
     changed. Clusters that share a trust domain cannot tell each other’s workloads apart: give each its own. Example: cluster.local.`,
-    trustDomainRules,
+    [...trustDomainRules, trustDomainImmutable],
   ),
   selfSigned: field(
     selfSignedSchema,
@@ -117,9 +125,8 @@ const specRules: readonly Rule<Spec>[] = [
     property: 'maxCertificateDuration',
     detailed: {
       cel:
-        "'maxCertificateDuration (' + self.maxCertificateDuration + ') must be at most a sixth of selfSigned.issuing.duration (' + " +
-        "self.selfSigned.issuing.duration + '): write ' + string(" +
-        `${durationSecondsCel('self.selfSigned.issuing.duration')} / 6) + 's or less'`,
+        "'maxCertificateDuration (%s) must be at most a sixth of selfSigned.issuing.duration (%s): write %ds or less'.format([" +
+        `self.maxCertificateDuration, self.selfSigned.issuing.duration, ${durationSecondsCel('self.selfSigned.issuing.duration')} / 6])`,
       text: ({ selfSigned, maxCertificateDuration }) => {
         const issuing = selfSigned?.issuing.duration ?? '';
         const most = isDuration(issuing) ? Math.floor(parseDuration(issuing) / 6) : 0;

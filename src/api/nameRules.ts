@@ -36,7 +36,7 @@ const requirementSchema = z.object({
     'In: the label is there and its value is one of values. NotIn: it is not (also if the label is missing). Exists and DoesNotExist: whether the label is there.',
   ),
   values: field(
-    z.array(field(z.string(), 'A value of the label.', labelValueRules, { maxLength: 63 })).max(32),
+    z.array(field(z.string(), 'A value of the label.', labelValueRules, { maxLength: 63 })).max(16),
     'Values for In and NotIn, at most 32; left out for Exists and DoesNotExist.',
     [],
     { 'x-kubernetes-list-type': 'set' },
@@ -68,10 +68,10 @@ const namespaceSelectorSchema = z.object({
         message: 'not a key of a label: write a name, or a DNS prefix, "/" and a name, as in "example.com/team"',
       },
     ],
-    { maxProperties: 16 },
+    { maxProperties: 8 },
   ).optional(),
   matchExpressions: field(
-    z.array(field(requirementSchema, 'One requirement.', [requirementRule])).max(16),
+    z.array(field(requirementSchema, 'One requirement.', [requirementRule])).max(8),
     'Requirements on labels that the namespace must meet, all of them. Example: [{key: team, operator: In, values: [build, test]}].',
     [
       {
@@ -100,7 +100,7 @@ const ruleSchema = z.object({
     z
       .array(textField(253, 'Name of a service account.', objectNameRules('ServiceAccount')))
       .min(1)
-      .max(64),
+      .max(16),
     `The rule is only for WorkloadCertificates whose serviceAccountName is one of these. Left out: for every WorkloadCertificate of the namespaces, with or without
     serviceAccountName. Example: [builder].`,
     [],
@@ -108,41 +108,41 @@ const ruleSchema = z.object({
   ).optional(),
   dnsNames: list(
     textField(253, 'A DNS name, or "*." and a DNS name.', dnsNameRules),
-    64,
+    16,
     `DNS names that may be had, compared without regard to case. "*" as the first label stands for exactly one label, and for "*" itself: *.example.com allows a.example.com and
     *.example.com, but neither example.com nor a.b.example.com. Names of other namespaces’ Services can be given away so: take care. Never: kubernetes.default.svc.
     Example: ["*.build.example.com"].`,
   ),
   singleLabelNames: list(
     textField(63, 'A name of a single label.', singleLabelNameRules),
-    64,
+    32,
     'DNS names without a dot that may be had, compared without regard to case, e.g. cache or localhost. Peers resolve them by search domains: the same name means another host elsewhere.',
   ),
   ipAddresses: list(
     textField(49, 'A CIDR or an address.', ipRangeRules),
-    64,
+    32,
     'IP addresses that may be had, as CIDRs or single addresses. IPv4 and IPv6 are apart: "0.0.0.0/0" is no IPv6 address. Example: ["192.0.2.0/24", "2001:db8::1"].',
   ),
   commonNames: list(
     textField(64, 'A common name.', subjectTextRules),
-    64,
+    32,
     'Common names that may be had, compared exactly, with regard to case and without wildcards. A commonName that is among the dnsNames of its certificate needs none. Example: ["replicator"].',
   ),
   subjects: list(
     field(subjectSchema, 'One subject: the values that each attribute may have.'),
-    16,
+    4,
     `Subjects that may be had. An entry allows a subject if each of its attributes has only values that this entry lists for that attribute, compared exactly; attributes that the
     entry does not list may not be there. Example: [{organizations: ["Example Ltd"], countries: [DE]}].`,
   ),
   uris: list(
-    textField(2048, 'A URI, or the beginning of one and "*".', uriPatternRules),
-    16,
+    textField(512, 'A URI, or the beginning of one and "*".', uriPatternRules),
+    4,
     `URIs that may be had, compared exactly. "*" as the last character, behind a "/" or ":" after the host, stands for any rest that is not empty. Never spiffe:// URIs.
     Example: ["https://shop.example.com/*"].`,
   ),
   emailAddresses: list(
     textField(254, 'An e-mail address, or "*@" and a domain.', emailPatternRules),
-    64,
+    8,
     'E-mail addresses that may be had: the local part compared exactly, the domain without regard to case. "*@example.com" allows every mailbox of exactly that domain. Example: ["ops@example.com"].',
   ),
 });
@@ -164,8 +164,8 @@ const allowsSomething: Rule<z.output<typeof ruleSchema>> = {
 };
 
 export const nameRulesField = field(
-  z.array(field(ruleSchema, 'One rule: who may have which names.', [allowsSomething])).max(64),
-  `What namespaces may ask for beyond their own names, at most 64 rules. Rules only add: a name may be had if any rule allows it, and their order means nothing. Free without a rule are the
+  z.array(field(ruleSchema, 'One rule: who may have which names.', [allowsSomething])).max(128),
+  `What namespaces may ask for beyond their own names, at most 128 rules. Rules only add: a name may be had if any rule allows it, and their order means nothing. Free without a rule are the
   names of a namespace’s own Services and pods. A rule that is withdrawn stops the next renewal and leaves the certificates in use in place. Default: none.`,
   [],
   { 'x-kubernetes-list-type': 'atomic' },

@@ -65,7 +65,7 @@ export const ipAddressRules: readonly Rule<string>[] = [
     holds: (address) => canonicalIp(address) === address,
     message: 'not the canonical text of this address',
     detailed: {
-      cel: `'not the canonical text of this address: write "' + string(ip(self)) + '"'`,
+      cel: `'not the canonical text of this address: write "%s"'.format([string(ip(self))])`,
       text: (address) => `not the canonical text of this address: write "${canonicalIp(address) ?? ''}"`,
     },
   },
@@ -88,7 +88,7 @@ export const ipRangeRules: readonly Rule<string>[] = [
     holds: (range) => (canonicalCidr(range) ?? canonicalIp(range) ?? range) === range,
     message: 'not the canonical text of this range',
     detailed: {
-      cel: `'not the canonical text of this range: write "' + (isCIDR(self) ? string(cidr(self).masked()) : string(ip(self))) + '"'`,
+      cel: `'not the canonical text of this range: write "%s"'.format([isCIDR(self) ? string(cidr(self).masked()) : string(ip(self))])`,
       text: (range) =>
         `not the canonical text of this range: write "${canonicalCidr(range) ?? canonicalIp(range) ?? ''}"`,
     },
@@ -138,12 +138,11 @@ export const uriPatternRules: readonly Rule<string>[] = [
 
 const EMAIL_ATOM = '[A-Za-z0-9!#$%&\\x27*+/=?^_`{|}~-]+';
 const EMAIL_DOMAIN = `${ASCII_LABEL}([.]${ASCII_LABEL})+`;
+const EMAIL_SYNTAX = `^${EMAIL_ATOM}([.]${EMAIL_ATOM})*@${EMAIL_DOMAIN}$`;
 const emailAdvice =
   'not an e-mail address: write ASCII, with a full domain and no display name, as in "ops@example.com"';
 
-export const emailAddressRules: readonly Rule<string>[] = [
-  matches(`^${EMAIL_ATOM}([.]${EMAIL_ATOM})*@${EMAIL_DOMAIN}$`, emailAdvice),
-];
+export const emailAddressRules: readonly Rule<string>[] = [matches(EMAIL_SYNTAX, emailAdvice)];
 
 /** An address, or `*@` for every mailbox of exactly that domain. A local part that is literally `*` cannot be told apart and is the wildcard. */
 export const emailPatternRules: readonly Rule<string>[] = [
@@ -156,8 +155,8 @@ export const emailPatternRules: readonly Rule<string>[] = [
 /** Attributes of a subject. */
 export const subjectTextRules: readonly Rule<string>[] = [
   matches(
-    '^[^ \\p{Cc}\\p{Cf}]([^\\p{Cc}\\p{Cf}]*[^ \\p{Cc}\\p{Cf}])?$',
-    'has a space at its begin or end, or a control or invisible character: write printable characters only',
+    '^[^\\p{Z}\\p{Cc}\\p{Cf}]([^\\p{Zl}\\p{Zp}\\p{Cc}\\p{Cf}]*[^\\p{Z}\\p{Cc}\\p{Cf}])?$',
+    'has a space at its begin or end, or a line break, control or invisible character: write printable characters only',
   ),
 ];
 

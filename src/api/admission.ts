@@ -1,0 +1,69 @@
+/**
+ * Who may ask for which identity. Whoever reads the Secret of a WorkloadCertificate with serviceAccountName is that service account to every peer, and
+ * the operator writes the Secret for whoever asks: without this policy, creating WorkloadCertificates would mean being every service account of the namespace.
+ */
+import { GROUP, VERSION, workloadCertificateKind } from './kinds.ts';
+import { operatorAccount } from './rbac.ts';
+
+const POLICY_NAME = `serviceaccounts.${workloadCertificateKind.crdName}`;
+
+/** The fields that decide whose identity a certificate is and who can read its key: to change one of them is to ask for the identity anew. */
+const deciding = [
+  ['serviceAccountName', 'variables.account == oldObject.spec.?serviceAccountName.orValue("")'],
+  ['secretName', 'object.spec.secretName == oldObject.spec.secretName'],
+  ['authorityRef', 'object.spec.?authorityRef == oldObject.spec.?authorityRef'],
+] as const;
+
+const message =
+  'spec.serviceAccountName gives the identity of a service account to whoever reads the Secret, hence whoever sets it, or changes secretName or ' +
+  'authorityRef beside it, needs permission to impersonate that service account: ask for the verb "impersonate" on serviceaccounts in this namespace ' +
+  '(the role "edit" has it), or leave serviceAccountName out';
+
+export const serviceAccountPolicy = {
+  apiVersion: 'admissionregistration.k8s.io/v1',
+  kind: 'ValidatingAdmissionPolicy',
+  metadata: { name: POLICY_NAME, labels: { 'app.kubernetes.io/name': 'mtls-operator' } },
+  spec: {
+    // If the policy cannot be judged nobody gets an identity.
+    failurePolicy: 'Fail',
+    matchConstraints: {
+      resourceRules: [
+        {
+          apiGroups: [GROUP],
+          apiVersions: [VERSION],
+          operations: ['CREATE', 'UPDATE'],
+          resources: [workloadCertificateKind.plural],
+        },
+      ],
+    },
+    variables: [
+      { name: 'operator', expression: `'system:serviceaccount:${operatorAccount.namespace}:${operatorAccount.name}'` },
+      { name: 'account', expression: 'object.spec.?serviceAccountName.orValue("")' },
+      { name: 'unchanged', expression: `oldObject != null && ${deciding.map(([, same]) => same).join(' && ')}` },
+      {
+        name: 'permitted',
+        expression:
+          "authorizer.group('').resource('serviceaccounts').namespace(object.metadata.namespace).name(variables.account)" +
+          ".check('impersonate').allowed()",
+      },
+    ],
+    validations: [
+      {
+        expression:
+          "variables.account == '' || request.userInfo.username == variables.operator || variables.unchanged || variables.permitted",
+        message,
+        messageExpression:
+          `'%s may not have the identity of the service account %s: ${message}'` +
+          '.format([request.userInfo.username, variables.account])',
+        reason: 'Forbidden',
+      },
+    ],
+  },
+};
+
+export const serviceAccountPolicyBinding = {
+  apiVersion: 'admissionregistration.k8s.io/v1',
+  kind: 'ValidatingAdmissionPolicyBinding',
+  metadata: { name: POLICY_NAME, labels: { 'app.kubernetes.io/name': 'mtls-operator' } },
+  spec: { policyName: POLICY_NAME, validationActions: ['Deny'] },
+};

@@ -1,0 +1,81 @@
+/**
+ * Writes what is generated from this folder: crds/, the operator's permissions and docs/reference.md. With --check it writes nothing and fails if a file is out
+ * of date, missing or left over.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { serviceAccountPolicy, serviceAccountPolicyBinding } from './admission.ts';
+import { customResourceDefinition, kindDefinitions } from './crd.ts';
+import { clusterRules, editRole, operatorRbac, ownNamespaceRules, viewRole } from './rbac.ts';
+import { reference } from './reference.ts';
+import { yamlFile } from './yamlFile.ts';
+
+export const repository = join(import.meta.dirname, '..', '..');
+
+/** Folders in which every file is generated. */
+const generatedFolders = ['crds'];
+
+/** Text by path below the repository. */
+export function generatedFiles(): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
+  for (const definition of kindDefinitions) {
+    files.set(`crds/${definition.kind.plural}.yaml`, yamlFile([customResourceDefinition(definition)]));
+  }
+  files.set('crds/policy-serviceaccounts.yaml', yamlFile([serviceAccountPolicy]));
+  files.set('crds/policy-serviceaccounts-binding.yaml', yamlFile([serviceAccountPolicyBinding]));
+  files.set('crds/role-edit.yaml', yamlFile([editRole]));
+  files.set('crds/role-view.yaml', yamlFile([viewRole]));
+  files.set(
+    'charts/mtls-operator/files/rbac.yaml',
+    yamlFile(operatorRbac, [
+      ...clusterRules.map(({ why }, index) => [1, ['rules', index], why] as const),
+      ...ownNamespaceRules.map(({ why }, index) => [3, ['rules', index], why] as const),
+    ]),
+  );
+  files.set('docs/reference.md', reference());
+  return files;
+}
+
+/** Paths whose file differs from what would be written. */
+export function outdatedFiles(root = repository): string[] {
+  const files = generatedFiles();
+  const outdated = [...files].filter(([path, text]) => readIfThere(join(root, path)) !== text).map(([path]) => path);
+  return [...outdated, ...leftOver(files, root)];
+}
+
+function leftOver(files: ReadonlyMap<string, string>, root: string): string[] {
+  return generatedFolders.flatMap((folder) => {
+    const present = readdirSync(join(root, folder)).map((name) => `${folder}/${name}`);
+    return present.filter((path) => !files.has(path));
+  });
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function write(root = repository): void {
+  for (const folder of generatedFolders) mkdirSync(join(root, folder), { recursive: true });
+  const files = generatedFiles();
+  for (const path of leftOver(files, root)) rmSync(join(root, path));
+  for (const [path, text] of files) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  }
+}
+
+if (import.meta.main) {
+  if (!process.argv.includes('--check')) {
+    write();
+  } else {
+    const outdated = outdatedFiles();
+    if (outdated.length > 0) {
+      console.error(`Out of date: ${outdated.join(', ')}. Run "npm run generate" and commit the result.`);
+      process.exitCode = 1;
+    }
+  }
+}

@@ -1,0 +1,135 @@
+/** Permissions: what the operator itself may do, each with its reason, and what users get through the roles that every cluster has. */
+import { certificateAuthorityKind, GROUP, workloadCertificateKind } from './kinds.ts';
+
+/** The service account that the operator runs as, unless it is installed elsewhere. */
+export const operatorAccount = { namespace: 'mtls-system', name: 'mtls-operator' } as const;
+
+export interface PolicyRule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+/** A permission of the operator, and what it is needed for. */
+export interface ReasonedRule {
+  readonly why: string;
+  readonly rule: PolicyRule;
+}
+
+const wcert = workloadCertificateKind.plural;
+const mca = certificateAuthorityKind.plural;
+
+/** In every namespace. */
+export const clusterRules: readonly ReasonedRule[] = [
+  {
+    why: 'To see what is asked for. The spec of a WorkloadCertificate is never written.',
+    rule: { apiGroups: [GROUP], resources: [wcert], verbs: ['get', 'list', 'watch'] },
+  },
+  {
+    why: 'To say what became of it: a merge patch of status.',
+    rule: { apiGroups: [GROUP], resources: [`${wcert}/status`], verbs: ['patch'] },
+  },
+  {
+    why:
+      'For deletionPolicy Delete: where OwnerReferencesPermissionEnforcement is on, a Secret may only name a WorkloadCertificate as its blocking owner ' +
+      'with this permission.',
+    rule: { apiGroups: [GROUP], resources: [`${wcert}/finalizers`], verbs: ['update'] },
+  },
+  {
+    why: 'To make the authority "default" where there is none, and to hold one that is in use by a finalizer (a merge patch of metadata).',
+    rule: { apiGroups: [GROUP], resources: [mca], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
+  },
+  {
+    why: 'To say how an authority fares.',
+    rule: { apiGroups: [GROUP], resources: [`${mca}/status`], verbs: ['patch'] },
+  },
+  {
+    why: 'Labels of namespaces decide which names a namespace may have.',
+    rule: { apiGroups: [''], resources: ['namespaces'], verbs: ['get', 'list', 'watch'] },
+  },
+  {
+    why:
+      'Keys and certificates are written into Secrets, and watched so that damage is mended. RBAC cannot narrow this to our own Secrets: the operator can ' +
+      'read every Secret. There is no delete here, and no patch: what is written is written whole.',
+    rule: { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch', 'create', 'update'] },
+  },
+  {
+    why: 'To tell of failures, conflicts and first issuances beside the object that they are about.',
+    rule: { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+  },
+];
+
+/** In the operator's own namespace. */
+export const ownNamespaceRules: readonly ReasonedRule[] = [
+  {
+    why: 'One of several replicas leads: the Lease says which.',
+    rule: { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+  },
+  {
+    why: 'To remove the keys of CA generations that have expired.',
+    rule: { apiGroups: [''], resources: ['secrets'], verbs: ['delete'] },
+  },
+];
+
+const named = (name: string, labels: Readonly<Record<string, string>> = {}) => ({
+  name,
+  labels: { 'app.kubernetes.io/name': 'mtls-operator', ...labels },
+});
+
+const role = (kind: 'Role' | 'ClusterRole', namespace?: string) => ({
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind,
+  metadata: { ...named(operatorAccount.name), ...(namespace === undefined ? {} : { namespace }) },
+  rules: (kind === 'Role' ? ownNamespaceRules : clusterRules).map(({ rule }) => rule),
+});
+
+const binding = (kind: 'Role' | 'ClusterRole', namespace?: string) => ({
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: `${kind}Binding`,
+  metadata: { ...named(operatorAccount.name), ...(namespace === undefined ? {} : { namespace }) },
+  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name: operatorAccount.name },
+  subjects: [{ kind: 'ServiceAccount', ...operatorAccount }],
+});
+
+/** Everything that the operator needs to act, except its namespace. */
+export const operatorRbac: readonly object[] = [
+  {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { ...named(operatorAccount.name), namespace: operatorAccount.namespace },
+    // The Deployment mounts a token for itself: pods that are given this account by mistake get none.
+    automountServiceAccountToken: false,
+  },
+  role('ClusterRole'),
+  binding('ClusterRole'),
+  role('Role', operatorAccount.namespace),
+  binding('Role', operatorAccount.namespace),
+];
+
+/** For users: added to the roles admin, edit and view that every cluster has (aggregation). */
+export const editRole = {
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'ClusterRole',
+  metadata: named('mtls-operator-edit', {
+    'rbac.authorization.k8s.io/aggregate-to-admin': 'true',
+    'rbac.authorization.k8s.io/aggregate-to-edit': 'true',
+  }),
+  rules: [
+    {
+      apiGroups: [GROUP],
+      resources: [wcert],
+      verbs: ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'],
+    },
+  ],
+};
+
+export const viewRole = {
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'ClusterRole',
+  metadata: named('mtls-operator-view', {
+    'rbac.authorization.k8s.io/aggregate-to-admin': 'true',
+    'rbac.authorization.k8s.io/aggregate-to-edit': 'true',
+    'rbac.authorization.k8s.io/aggregate-to-view': 'true',
+  }),
+  rules: [{ apiGroups: [GROUP], resources: [wcert], verbs: ['get', 'list', 'watch'] }],
+};
