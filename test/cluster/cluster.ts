@@ -65,7 +65,7 @@ export class KubectlError extends Error {
 /** Starts etcd, kube-apiserver and kube-controller-manager on this machine, and resolves when all of them serve. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const binaries = await findOrBuildBinaries(options.log ?? noProgress);
-  const directory = mkdtempSync(join(options.parentDirectory ?? tmpdir(), 'mtls-operator-cluster-')); // made 0700
+  const directory = mkdtempSync(join(options.parentDirectory ?? socketFriendly(tmpdir()), 'mtls-operator-cluster-')); // made 0700
   const cluster = new Cluster(directory, binaries, options);
   try {
     await cluster.start();
@@ -74,6 +74,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     await cluster.stop();
     throw error;
   }
+}
+
+// The path of a Unix socket has at most 104 bytes on some systems, and temporary directories can be deep.
+function socketFriendly(directory: string): string {
+  return directory.length <= 50 ? directory : '/tmp';
 }
 
 /** A control plane of its own, for one test file, benchmark or demonstration. Gone without trace after `stop`, or when this process ends. */

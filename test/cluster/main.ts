@@ -1,13 +1,68 @@
+import { parseArgs } from 'node:util';
 import { printProgress } from '../support/progress.ts';
-import { startCluster } from './index.ts';
+import { type Cluster, findOrBuildBinaries, startCluster } from './index.ts';
 
-const cluster = await startCluster({ log: printProgress });
-console.log(`The test cluster runs. Its kubeconfig:\n\n  ${cluster.kubeconfig}\n\nTry:\n
-  ${cluster.binaries.kubectl} --kubeconfig ${cluster.kubeconfig} get namespaces\n\nCtrl-C ends it and leaves nothing behind.`);
-const hold = setInterval(() => {}, 3_600_000);
-const stop = () => {
-  clearInterval(hold);
-  void cluster.stop();
-};
-process.once('SIGINT', stop);
-process.once('SIGTERM', stop);
+const usage = `Usage: npm run cluster [-- flags]
+
+Runs a throwaway Kubernetes control plane in the foreground, until Ctrl-C. It never touches your own kubeconfig.
+
+  --no-controller-manager   only etcd and the API server
+  --verify                  compare the digests of the cached binaries first
+`;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      'no-controller-manager': { type: 'boolean', default: false },
+      verify: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(usage);
+    return;
+  }
+  if (values.verify) await findOrBuildBinaries(printProgress, { verify: true });
+  const started = performance.now();
+  const cluster = await startCluster({ log: printProgress, controllerManager: !values['no-controller-manager'] });
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  process.stdout.write(`${introduction(cluster, seconds)}\n`);
+  await untilInterrupted();
+  printProgress('Stopping the test cluster...');
+  await cluster.stop();
+}
+
+function introduction(cluster: Cluster, seconds: string): string {
+  const { kubeconfig, url, auditLog, binaries } = cluster;
+  return `
+The test cluster serves at ${url} (started in ${seconds} s). You are its admin with this kubeconfig:
+
+  ${kubeconfig}
+
+Try, in another terminal:
+
+  ${binaries.kubectl} --kubeconfig ${kubeconfig} get namespaces
+  npm run operator -- --kubeconfig ${kubeconfig}
+
+Every request is in ${auditLog}.
+Ctrl-C stops it and leaves nothing behind.`;
+}
+
+// After the first signal the usual ones apply again: a second Ctrl-C ends this process at once, and the guardian cleans up.
+function untilInterrupted(): Promise<void> {
+  return new Promise((resolve) => {
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+    const hold = setInterval(() => {}, 3_600_000); // a promise alone keeps no process alive
+    const stop = () => {
+      clearInterval(hold);
+      for (const signal of signals) process.removeListener(signal, stop);
+      resolve();
+    };
+    for (const signal of signals) process.once(signal, stop);
+  });
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

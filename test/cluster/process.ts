@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Guardian, launcher } from './guardian.ts';
+
+const logTailBytes = 4_096;
 
 export interface ProcessSpec {
   readonly name: string;
@@ -99,11 +100,12 @@ export class ControlPlaneProcess {
       looking.abort();
     });
     for (;;) {
-      if (ended !== undefined) throw new StartError(`${this.name} ended before it was ready: ${ended}`, this.logTail());
+      if (ended !== undefined)
+        throw new StartError(`${this.name} ended before it was ready: ${ended}`, this.log(logTailBytes));
       const answer = AbortSignal.any([looking.signal, AbortSignal.timeout(2_000)]);
       if (await this.#spec.ready(answer).catch(() => false)) return;
       if (performance.now() > until)
-        throw new StartError(`${this.name} not ready after ${limit / 1000} s`, this.logTail());
+        throw new StartError(`${this.name} not ready after ${limit / 1000} s`, this.log(logTailBytes));
       await delay(25);
     }
   }
@@ -154,15 +156,8 @@ export class ControlPlaneProcess {
     this.#child.kill(signal);
   }
 
-  /** Everything that it has written since it was started. */
-  async log(): Promise<string> {
-    await using file = await open(this.#spec.logFile, 'r');
-    const text = await file.readFile('utf8');
-    return text.slice(this.#logStart);
-  }
-
-  /** The last few kilobytes of that. */
-  logTail(bytes = 4_096): string {
+  /** What it has written since it was last started: all of it, or the last `bytes`. */
+  log(bytes = Number.POSITIVE_INFINITY): string {
     const log = openSync(this.#spec.logFile, 'r');
     try {
       const size = fstatSync(log).size;
