@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, sleep, systemClock } from './clock.ts';
 import { isConflict } from './errors.ts';
 import { type Log, messageOf } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -36,6 +36,9 @@ export interface Controller {
   /** Works until the signal aborts, then lets what is in flight end, and resolves. Never rejects. */
   run(signal: AbortSignal): Promise<void>;
 }
+
+/** How long a reconciliation may take to notice that its signal aborted. */
+const ABORT_MS = 2_000;
 
 /** How long workers may go on without letting timers and sockets have their turn. */
 const SLICE_MS = 10;
@@ -127,8 +130,19 @@ export function createController(options: ControllerOptions): Controller {
       await stopping;
       const grace = signal.reason instanceof LeadershipLostError ? 0 : (options.graceMs ?? 20_000);
       const cancel = clock.setTimer(grace, () => hard.abort(signal.reason));
-      await all;
+      // A reconcile that does not heed its signal must not keep the process from ending.
+      const stuck = aborted(hard.signal).then(() => sleep(clock, ABORT_MS));
+      await Promise.race([all, stuck]);
       cancel();
+      if (queue.active > 0)
+        log.error({ controller: name, active: queue.active }, 'gave up waiting for reconciliations');
     },
   };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

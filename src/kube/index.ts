@@ -61,3 +61,5 @@ export {
   type TransportOptions,
   type WatchRequest,
 } from './transport.ts';
+export { mergePatch } from './mergePatch.ts';
+export { asRecord, asString, isRecord, stringMap } from './read.ts';

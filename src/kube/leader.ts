@@ -53,6 +53,7 @@ class Election {
   readonly #retryMs: number;
   #seen: { readonly record: LeaseRecord; readonly resourceVersion: string; readonly raw: object } | undefined;
   #seenAt = 0;
+  #mustRead = true;
   #renewedAt = 0;
   #announced = '';
 
@@ -126,9 +127,13 @@ class Election {
       over.abort();
       return 'lost';
     }
-    if (outcome === 'late') log.warn({ lease: name }, 'the work of the leader did not end in time');
     over.abort();
     await renewing;
+    if (outcome === 'late') {
+      // Releasing would let another begin beside work that still runs. The Lease runs out by itself.
+      log.error({ lease: name }, 'the work of the leader did not end in time, the Lease is kept until it runs out');
+      return 'lost';
+    }
     await this.#release();
     if (failure) throw failure.error;
     return 'released';
@@ -182,22 +187,25 @@ class Election {
     }
   }
 
+  /** Reads if it must, decides, writes. On a conflict once more: the write that was in the way may be our own, whose answer was lost. */
   async #takeOrRenew(deadlineMs: number, signal: AbortSignal): Promise<boolean> {
     const { clock, identity } = this.#options;
-    const seen = this.#seen;
-    // The leader need not read what it wrote last: on a conflict it reads.
-    if (seen?.record.holder !== identity) await this.#read(deadlineMs, signal);
-    const decision = decideLease(this.#seen?.record, {
-      identity,
-      durationMs: this.#durationMs,
-      now: microTime(clock.now()),
-      unchangedMs: clock.monotonic() - this.#seenAt,
-    });
-    if (decision.action === 'wait') {
-      this.#announce(decision.holder);
-      return false;
+    for (let round = 1; round <= 2; round++) {
+      // The leader need not read what it wrote last.
+      if (this.#mustRead || this.#seen?.record.holder !== identity) await this.#read(deadlineMs, signal);
+      const decision = decideLease(this.#seen?.record, {
+        identity,
+        durationMs: this.#durationMs,
+        now: microTime(clock.now()),
+        unchangedMs: clock.monotonic() - this.#seenAt,
+      });
+      if (decision.action === 'wait') {
+        this.#announce(decision.holder);
+        return false;
+      }
+      if (await this.#write(decision.record, deadlineMs, signal)) return true;
     }
-    return this.#write(decision.record, deadlineMs, signal);
+    return false;
   }
 
   #announce(holder: string): void {
@@ -215,6 +223,7 @@ class Election {
       if (!isStatus(error, 404)) throw error;
       this.#seen = undefined;
     }
+    this.#mustRead = false;
   }
 
   async #write(record: LeaseRecord, deadlineMs: number, signal: AbortSignal): Promise<boolean> {
@@ -235,17 +244,11 @@ class Election {
       }
       return true;
     } catch (error) {
-      // Another was faster, or our own former write took effect though its answer was lost: read and see.
+      // Whatever went wrong, what we remember may no longer be so.
+      this.#mustRead = true;
       if (!isStatus(error, 404, 409)) throw error;
-      this.#forgetOwn();
-      await this.#read(deadlineMs, signal);
       return false;
     }
-  }
-
-  /** Makes the next try read the Lease before it writes. */
-  #forgetOwn(): void {
-    this.#seen = undefined;
   }
 
   /** Remembers the Lease, and since when it has looked like this. */

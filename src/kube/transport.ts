@@ -1,7 +1,7 @@
 import { Cancellation } from './cancellation.ts';
 import type { Clock, Random } from './clock.ts';
 import type { Connection } from './config.ts';
-import { ApiError, TransportError } from './errors.ts';
+import { TransportError } from './errors.ts';
 import {
   CancelledError,
   ExchangeError,
@@ -143,7 +143,7 @@ class HttpTransport implements Transport {
     let link: Link | undefined;
     let started = clock.monotonic();
     try {
-      link = this.#links.current ?? (await this.#links.refresh(false));
+      link = this.#links.current ?? (await unlessCancelled(this.#links.refresh(false), cancellation));
       cancellation.throwIfCancelled();
       started = clock.monotonic();
       const answer = await exchange(link.requests, this.#wire(request, body, link), {
@@ -200,8 +200,9 @@ class HttpTransport implements Transport {
 
   async #refresh(refused: Link | undefined, cancellation: Cancellation, fault: Error): Promise<void> {
     try {
-      await this.#links.refresh(true, refused);
+      await unlessCancelled(this.#links.refresh(true, refused), cancellation);
     } catch (error) {
+      cancellation.throwIfCancelled();
       this.#options.log.warn(
         { error: messageOf(error) },
         'the API server refused our credentials, and there are no others',
@@ -248,7 +249,7 @@ class HttpTransport implements Transport {
   /** Opens the stream; on 401 once more with fresh credentials. */
   async #openWatch(request: WatchRequest): Promise<WatchStream> {
     for (let refreshed = false; ; refreshed = true) {
-      const link = this.#links.current ?? (await this.#links.refresh(false));
+      const link = this.#links.current ?? (await this.#credentials(false, undefined, request.signal));
       const { clock } = this.#options;
       const stream = new WatchStream({
         clock,
@@ -259,9 +260,24 @@ class HttpTransport implements Transport {
       if (refusal === undefined) return stream;
       const error = apiErrorOf(refusal, clock.now());
       if (error.status !== 401 || refreshed) throw error;
-      await this.#links.refresh(true, link).catch(() => {
+      await this.#credentials(true, link, request.signal).catch(() => {
+        request.signal.throwIfAborted();
         throw error;
       });
+    }
+  }
+
+  /** Fetches credentials within the time that a watch may take to begin. */
+  async #credentials(fresh: boolean, refused: Link | undefined, signal: AbortSignal): Promise<Link> {
+    const cancellation = new Cancellation();
+    cancellation.follow(signal);
+    const late = new TransportError('credentials', 'no credentials for the API server in time', { ambiguous: false });
+    const stop = this.#options.clock.setTimer(WATCH_HEAD_MS, () => cancellation.cancel(late));
+    try {
+      return await unlessCancelled(this.#links.refresh(fresh, refused), cancellation);
+    } finally {
+      stop();
+      cancellation.release();
     }
   }
 
@@ -293,6 +309,14 @@ type AttemptResult =
   | { readonly attempt: Attempt; readonly error: Error; readonly link: Link | undefined; readonly repeatable: boolean };
 
 class DeadlineReached extends Error {}
+
+/** The promise, or the cancellation's reason if that comes first: an exec plugin may ask a person for a password and wait for ever. */
+function unlessCancelled<T>(promise: Promise<T>, cancellation: Cancellation): Promise<T> {
+  return new Promise((resolve, reject) => {
+    cancellation.onCancel(reject);
+    promise.then(resolve, reject);
+  });
+}
 
 function transportFault(request: ApiRequest, cause: unknown, sent: boolean): TransportError {
   if (cause instanceof TransportError) return cause;
@@ -327,5 +351,3 @@ function parseLine(line: Buffer): unknown {
     throw new TransportError('truncated', 'a line of a watch is no whole JSON document', { ambiguous: false });
   }
 }
-
-export { ApiError, TransportError };
