@@ -8,6 +8,7 @@ import {
   generateKeyPair as generateKeyPairAsync,
   generateKeyPairSync,
   type KeyObject,
+  randomBytes,
 } from 'node:crypto';
 import { promisify } from 'node:util';
 import { assertKeyEncoding, type KeyEncoding, type KeySpec, type ResolvedKeySpec, resolveKeySpec } from './keySpec.ts';
@@ -83,7 +84,8 @@ export async function generateKeyPair(spec: KeySpec): Promise<KeyPair> {
 interface Curve {
   readonly spec: ResolvedKeySpec;
   readonly ecdh: ReturnType<typeof createECDH>;
-  readonly fieldBytes: number;
+  /** The number of points, big-endian; private keys are 1 to one less. */
+  readonly order: Buffer;
   readonly spkiPrefix: Buffer;
   readonly pkcs8Prefix: Buffer;
   readonly sec1Prefix: Buffer;
@@ -92,14 +94,14 @@ interface Curve {
   readonly sec1Infix: Buffer;
 }
 
-const hex = (...parts: string[]): Buffer => Buffer.from(parts.join('').replaceAll(' ', ''), 'hex');
+const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
 
 // RFC 5480 SubjectPublicKeyInfo, RFC 5208 PrivateKeyInfo, RFC 5915 ECPrivateKey: everything but the key itself is constant for a curve.
-// Filling these templates is three times as fast as exporting from node:crypto. keys.test.ts compares them with what node:crypto exports.
+// Filling these templates takes a tenth of the time of exporting from node:crypto. keys.test.ts compares them with what node:crypto exports.
 const p256: Curve = {
   spec: { algorithm: 'ECDSA', size: 256 },
   ecdh: createECDH('prime256v1'),
-  fieldBytes: 32,
+  order: hex('ffffffff00000000 ffffffffffffffff bce6faada7179e84 f3b9cac2fc632551'),
   spkiPrefix: hex('3059 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 0342 00'),
   pkcs8Prefix: hex('308187 020100 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030107 046d 306b 020101 0420'),
   pkcs8Infix: hex('a144 0342 00'),
@@ -110,7 +112,7 @@ const p256: Curve = {
 const p384: Curve = {
   spec: { algorithm: 'ECDSA', size: 384 },
   ecdh: createECDH('secp384r1'),
-  fieldBytes: 48,
+  order: hex('ffffffffffffffff ffffffffffffffff ffffffffffffffff c7634d81f4372ddf 581a0db248b0a77a ecec196accc52973'),
   spkiPrefix: hex('3076 3010 0607 2a8648ce3d0201 0605 2b81040022 0362 00'),
   pkcs8Prefix: hex('3081b6 020100 3010 0607 2a8648ce3d0201 0605 2b81040022 04819e 30819b 020101 0430'),
   pkcs8Infix: hex('a164 0362 00'),
@@ -118,18 +120,26 @@ const p384: Curve = {
   sec1Infix: hex('a007 0605 2b81040022 a164 0362 00'),
 };
 
+/** Draws the private key and lets OpenSSL compute the public one: half the time of ECDH.generateKeys(). */
 function generateEcKeyPair(curve: Curve): KeyPair {
-  const point = curve.ecdh.generateKeys();
-  const scalar = leftPad(curve.ecdh.getPrivateKey(), curve.fieldBytes);
+  const scalar = drawScalar(curve.order, randomBytes);
+  curve.ecdh.setPrivateKey(scalar);
+  const point = curve.ecdh.getPublicKey();
   return new DerKeyPair(curve.spec, Buffer.concat([curve.spkiPrefix, point]), {
     PKCS8: Buffer.concat([curve.pkcs8Prefix, scalar, curve.pkcs8Infix, point]),
     SEC1: Buffer.concat([curve.sec1Prefix, scalar, curve.sec1Infix, point]),
   });
 }
 
-/** getPrivateKey() strips leading zero bytes; one key in 256 would come out malformed. */
-export function leftPad(scalar: Buffer, length: number): Buffer {
-  return scalar.length === length ? scalar : Buffer.concat([Buffer.alloc(length - scalar.length), scalar]);
+/**
+ * A private key, uniform from 1 to order-1, as octets of the order's length: drawn until it fits (FIPS 186-5 A.2.2), which for our curves fails
+ * once in four thousand million times.
+ */
+export function drawScalar(order: Buffer, random: (octets: number) => Buffer): Buffer {
+  for (;;) {
+    const scalar = random(order.length);
+    if (scalar.compare(order) < 0 && scalar.some((octet) => octet !== 0)) return scalar;
+  }
 }
 
 // ---------------------------------------------------------------- Ed25519
