@@ -98,8 +98,9 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   /** Rejects with the reason as it is. A request that still waits for a connection stays in undici's queue, and is aborted when it starts. */
   cancel(reason: unknown): void {
     this.#cancelled = { reason };
-    this.#controller?.abort(toError(reason));
+    // First the reason: aborting calls onResponseError within itself.
     this.#reject(new CancelledError(reason, this.#controller !== undefined));
+    this.#controller?.abort(toError(reason));
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

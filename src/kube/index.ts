@@ -39,8 +39,10 @@ export { isObject, type JsonObject, numberAt, ownString, property, stringAt } fr
 export { type LeaderElectionOptions, runLeaderElection } from './leader.ts';
 export { microTime } from './lease.ts';
 export { type Log, messageOf, silentLog } from './log.ts';
+export { mergePatch } from './mergePatch.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { WorkQueue, type WorkQueueOptions } from './queue.ts';
+export { asRecord, asString, isRecord, stringMap } from './read.ts';
 export { createReflector, type Decoded, type Reflector, type ReflectorOptions } from './reflector.ts';
 export {
   compareResourceVersions,
@@ -61,5 +63,3 @@ export {
   type TransportOptions,
   type WatchRequest,
 } from './transport.ts';
-export { mergePatch } from './mergePatch.ts';
-export { asRecord, asString, isRecord, stringMap } from './read.ts';

@@ -3,7 +3,7 @@ import { ApiError, TransportError } from './errors.ts';
 import { property, stringAt } from './json.ts';
 import { type Log, messageOf } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { type Fault, INITIAL_STATE, type Input, pauseMs, type State, step } from './reflectorState.ts';
+import { type Fault, type Input, initialState, pauseMs, type State, step } from './reflectorState.ts';
 import { type Identity, identify, type Resource, resourcePath } from './resource.ts';
 import { statusError } from './status.ts';
 import type { Store, StoreWriter, Versioned } from './store.ts';
@@ -36,6 +36,8 @@ export interface ReflectorOptions<T extends Versioned> {
   log: Log;
   /** Longest silence of a watch; the API server sends a bookmark about each minute. Default 150 s. */
   idleMs?: number;
+  /** Objects per page of a LIST. Default 500. */
+  pageLimit?: number;
 }
 
 export interface Reflector {
@@ -78,11 +80,12 @@ class Loop<T extends Versioned> {
   readonly #markSynced: () => void;
   readonly synced: Promise<void>;
   hasSynced = false;
-  #state: State = INITIAL_STATE;
+  #state: State;
   #pages: Map<string, T> | undefined;
 
   constructor(options: ReflectorOptions<T>, namespace: string | undefined) {
     this.#options = options;
+    this.#state = initialState(options.pageLimit);
     this.#path = resourcePath(options.resource, namespace);
     this.#selectors = {
       ...(options.labelSelector ? { labelSelector: options.labelSelector } : {}),
@@ -103,7 +106,7 @@ class Loop<T extends Versioned> {
         if (signal.aborted) return;
         // Only a fault of our own comes here. The mirror must not stop for it: begin anew.
         this.#options.log.error({ ...this.#fields, error: messageOf(error) }, 'reflector failed, starting over');
-        this.#state = { at: 'listing', limit: 500, failures: this.#state.failures + 1 };
+        this.#state = { ...initialState(this.#options.pageLimit), failures: this.#state.failures + 1 };
         this.#pages = undefined;
         await this.#pause({ failures: this.#state.failures }, signal);
       }

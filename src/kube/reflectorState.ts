@@ -56,7 +56,9 @@ const LARGEST_PAGE_LIMIT = 8_000;
 /** Watches that brought nothing readable, one after another, before the collection is listed instead. */
 const FRUITLESS_WATCHES = 3;
 
-export const INITIAL_STATE: State = { at: 'listing', limit: PAGE_LIMIT, failures: 0 };
+export function initialState(limit = PAGE_LIMIT): State {
+  return { at: 'listing', limit, failures: 0 };
+}
 
 /** The reflector's whole decision: what to do next after what happened. An input that does not fit the state is an error of the caller. */
 export function step(state: State, input: Input): Step {
