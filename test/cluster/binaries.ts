@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { z } from 'zod';
 import { run } from '../support/command.ts';
@@ -7,7 +7,7 @@ import { withLock } from '../support/lock.ts';
 import type { Progress } from '../support/progress.ts';
 import { isIntact, keyedDirectory, putIntoCache } from './cache.ts';
 import { type EnvtestProgram, envtestPrograms, fetchEnvtest } from './envtest.ts';
-import { launcher, startGuardian } from './guardian.ts';
+import { type GuardedDirectory, makeGuardedDirectory } from './guardian.ts';
 import { moduleDirectory, readVersions, type Versions } from './versions.ts';
 
 /** Absolute paths. */
@@ -147,12 +147,11 @@ async function produce(
   versions: Versions,
   progress: Progress,
 ): Promise<void> {
-  const work = mkdtempSync(join(directory, 'making-'));
-  const guardian = startGuardian(work);
+  const work = await makeGuardedDirectory(directory, 'making-');
   try {
     const left = new Set(missing);
     const inArchive = envtestPrograms.filter((program: EnvtestProgram) => left.has(program));
-    const archive = inArchive.length === 0 ? undefined : await fetchEnvtest(versions.kubernetes, work, progress);
+    const archive = inArchive.length === 0 ? undefined : await fetchEnvtest(versions.kubernetes, work.path, progress);
     for (const program of archive === undefined ? [] : inArchive) {
       const path = archive?.[program];
       if (path === undefined) continue;
@@ -161,14 +160,13 @@ async function produce(
     }
     if (left.size > 0) await buildWithGo([...left], work, directory, versions, progress);
   } finally {
-    rmSync(work, { recursive: true, force: true });
-    await guardian.dismiss();
+    await work.remove();
   }
 }
 
 async function buildWithGo(
   left: readonly Program[],
-  work: string,
+  work: GuardedDirectory,
   directory: string,
   versions: Versions,
   progress: Progress,
@@ -181,7 +179,7 @@ async function buildWithGo(
   });
   const released = z.object({ Time: z.string() }).parse(JSON.parse(info.stdout)).Time;
   for (const program of left) {
-    const output = join(work, program);
+    const output = join(work.path, program);
     const values = program === 'etcd' ? {} : linkerValues(versions.kubernetes, released);
     const build = {
       directory: moduleDirectory,
@@ -189,7 +187,7 @@ async function buildWithGo(
       name: program,
       output,
       values,
-      launcher: launcher(work),
+      launcher: work.launcher,
     };
     await goBuild(go, build, progress);
     await putIntoCache(output, join(directory, program), 'go');

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noProgress, type Progress } from '../support/progress.ts';
@@ -14,7 +14,7 @@ import {
   etcdHealthSocket,
   writeConfiguration,
 } from './flags.ts';
-import { startGuardian } from './guardian.ts';
+import { type GuardedDirectory, makeGuardedDirectory } from './guardian.ts';
 import { get } from './http.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { findFreePort, isPortTaken } from './port.ts';
@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly audit?: AuditMode;
   /** More flags for kube-apiserver; a flag given here replaces ours. */
   readonly apiServerFlags?: readonly string[];
+  /** Chooses the API server's port; asked again if somebody else took it meanwhile (default: a free one). */
+  readonly choosePort?: () => Promise<number>;
   /** Where the cluster's directory is made (default the system's temporary directory). */
   readonly parentDirectory?: string;
 }
@@ -65,7 +67,10 @@ export class KubectlError extends Error {
 /** Starts etcd, kube-apiserver and kube-controller-manager on this machine, and resolves when all of them serve. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const binaries = await findOrBuildBinaries(options.log ?? noProgress);
-  const directory = mkdtempSync(join(options.parentDirectory ?? socketFriendly(tmpdir()), 'mtls-operator-cluster-')); // made 0700
+  const directory = await makeGuardedDirectory(
+    options.parentDirectory ?? socketFriendly(tmpdir()),
+    'mtls-operator-cluster-',
+  );
   const cluster = new Cluster(directory, binaries, options);
   try {
     await cluster.start();
@@ -97,7 +102,7 @@ export class Cluster implements AsyncDisposable {
   readonly etcd: ControlPlaneProcess;
 
   readonly #options: ClusterOptions;
-  readonly #guardian;
+  readonly #guarded: GuardedDirectory;
   readonly #authority: ClusterAuthority;
   readonly #users = new Map<string, Promise<string>>();
   #port = 0;
@@ -105,11 +110,12 @@ export class Cluster implements AsyncDisposable {
   #controllerManager: ControlPlaneProcess | undefined;
   #stopping: Promise<void> | undefined;
 
-  constructor(directory: string, binaries: Binaries, options: ClusterOptions) {
+  constructor(guarded: GuardedDirectory, binaries: Binaries, options: ClusterOptions) {
+    const directory = guarded.path;
+    this.#guarded = guarded;
     this.directory = directory;
     this.binaries = binaries;
     this.#options = options;
-    this.#guardian = startGuardian(directory);
     this.#authority = makeClusterAuthority('test cluster');
     this.caPem = this.#authority.certificate;
     this.token = randomBytes(32).toString('base64url');
@@ -165,7 +171,7 @@ export class Cluster implements AsyncDisposable {
   // A port that was free a moment ago may be taken by the time the server binds it: then with another one.
   async #startApiServer(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      this.#port = await findFreePort();
+      this.#port = await (this.#options.choosePort ?? findFreePort)();
       const args = apiServerArgs(
         this.directory,
         this.#port,
@@ -192,9 +198,8 @@ export class Cluster implements AsyncDisposable {
       name,
       command,
       args,
-      directory: this.directory,
+      directory: this.#guarded,
       logFile,
-      guardian: this.#guardian,
       ready,
     });
   }
@@ -298,8 +303,7 @@ export class Cluster implements AsyncDisposable {
   // Killed, not asked: the data is thrown away, and a graceful end would wait for open watches.
   async #stop(): Promise<void> {
     await Promise.all([this.#controllerManager?.kill(), this.#apiServer?.kill(), this.etcd.kill()]);
-    rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
-    await this.#guardian.dismiss();
+    await this.#guarded.remove();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

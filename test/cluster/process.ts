@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Guardian, launcher } from './guardian.ts';
+import type { GuardedDirectory } from './guardian.ts';
 
 const logTailBytes = 4_096;
 
@@ -10,9 +10,8 @@ export interface ProcessSpec {
   readonly command: string;
   readonly args: readonly string[];
   /** The cluster's directory: must stand somewhere in `args`, see guardian.ts. */
-  readonly directory: string;
+  readonly directory: GuardedDirectory;
   readonly logFile: string;
-  readonly guardian: Guardian;
   /** Resolves true once the process serves; called again and again until then. */
   readonly ready: (signal: AbortSignal) => Promise<boolean>;
   readonly readyTimeoutMs?: number;
@@ -62,22 +61,22 @@ export class ControlPlaneProcess {
   /** Starts it without waiting; `untilReady` does that. */
   launch(): void {
     if (this.#child !== undefined) throw new Error(`${this.name} runs already`);
-    const { command, args, directory, logFile, guardian } = this.#spec;
+    const { command, args, directory, logFile } = this.#spec;
     const log = openSync(logFile, 'a', 0o600);
     try {
       this.#logStart = fstatSync(log).size;
-      const [shell, ...script] = launcher(directory);
+      const [shell, ...script] = directory.launcher;
       const child = spawn(shell, [...script, command, ...args], {
-        cwd: directory,
+        cwd: directory.path,
         detached: true, // Ctrl-C reaches only us: in what order the parts go is for us to say
         stdio: ['ignore', log, log],
-        env: { PATH: process.env['PATH'], HOME: directory, TMPDIR: directory },
+        env: { PATH: process.env['PATH'], HOME: directory.path, TMPDIR: directory.path },
       });
       child.unref(); // whoever forgets to stop the cluster still comes to an end, and the guardian cleans up
       this.#child = child;
       this.#ended = new Promise((resolve) => {
         const end = (how: string) => {
-          if (child.pid !== undefined) guardian.forget(child.pid);
+          if (child.pid !== undefined) directory.forget(child.pid);
           if (this.#child === child) this.#child = undefined;
           resolve(how);
         };

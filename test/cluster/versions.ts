@@ -19,8 +19,8 @@ export function parseVersions(goMod: string): Versions {
     return version;
   };
   return {
-    kubernetes: found('Kubernetes', /^\s*k8s\.io\/kubernetes (v\d+\.\d+\.\d+\S*)/m),
-    etcd: found('etcd', /^\s*go\.etcd\.io\/etcd\/server\/v3 (v\d+\.\d+\.\d+\S*)/m),
+    kubernetes: found('Kubernetes', /^\s*(?:require )?k8s\.io\/kubernetes (v\d+\.\d+\.\d+\S*)/m),
+    etcd: found('etcd', /^\s*(?:require )?go\.etcd\.io\/etcd\/server\/v3 (v\d+\.\d+\.\d+\S*)/m),
     go: found('Go', /^go (\d+\.\d+(?:\.\d+)?)/m),
   };
 }

@@ -1,0 +1,93 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { waitFor } from '../support/waitFor.ts';
+
+// Each test has a directory of its own, so what is left of its victim can be told from other people's clusters.
+let parent: string;
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'mtls-guardian-'));
+});
+
+afterEach(() => rmdirSync(parent)); // fails unless it is empty
+
+function startVictim(how: string): ChildProcess {
+  const script = join(import.meta.dirname, 'victim.fixture.ts');
+  return spawn(process.execPath, [script, parent, how], { stdio: ['ignore', 'pipe', 'ignore'] });
+}
+
+async function untilStarted(victim: ChildProcess): Promise<void> {
+  if (victim.stdout === null) throw new Error('no stdout');
+  await once(victim.stdout, 'data');
+}
+
+function processes(): { readonly pid: number; readonly line: string }[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    try {
+      const line = () => readFileSync(`/proc/${entry}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      return /^\d+$/.test(entry) ? [{ pid: Number(entry), line: line() }] : [];
+    } catch {
+      return []; // ended while we looked
+    }
+  });
+}
+
+/** The processes that name our directory, the victim itself left out. */
+function survivors(): unknown[] {
+  return processes().filter(({ line }) => line.includes(parent) && !line.includes('victim.fixture.ts'));
+}
+
+async function expectNothingLeft(): Promise<void> {
+  await waitFor('everything to be gone', () => survivors().length === 0 && readdirSync(parent).length === 0, {
+    timeoutMs: 10_000,
+  });
+}
+
+const end = async (victim: ChildProcess) => {
+  if (victim.exitCode === null && victim.signalCode === null) await once(victim, 'exit');
+};
+
+test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
+  'nothing is left of a cluster whose process got %s',
+  async (signal) => {
+    const victim = startVictim(signal === 'SIGKILL' ? 'everything' : 'wait');
+    await untilStarted(victim);
+    expect(survivors().length).toBeGreaterThanOrEqual(3); // etcd, the API server and the guardian at least
+    victim.kill(signal);
+    await end(victim);
+    await expectNothingLeft();
+  },
+);
+
+test('nothing is left of a cluster whose process forgot to stop it', async () => {
+  const victim = startVictim('exit');
+  await end(victim);
+  expect(victim.exitCode).toBe(3);
+  await expectNothingLeft();
+});
+
+test('nothing is left wherever in its start the process is killed', async () => {
+  for (const ms of [100, 200, 250, 300, 350, 400, 500, 800, 1_500]) {
+    const victim = startVictim('everything');
+    await delay(ms);
+    victim.kill('SIGKILL');
+    await end(victim);
+    await expectNothingLeft();
+  }
+});
+
+test('frozen processes go too', async () => {
+  const victim = startVictim('wait');
+  await untilStarted(victim);
+  const servers = processes().filter(({ line }) => line.includes(parent) && line.includes('kube-apiserver --'));
+  expect(servers).toHaveLength(1);
+  for (const { pid } of servers) process.kill(pid, 'SIGSTOP');
+  victim.kill('SIGKILL');
+  await end(victim);
+  await expectNothingLeft();
+});
