@@ -1,0 +1,101 @@
+/**
+ * An authority that the user brings along: a CA, or an intermediate with its chain, in a Secret of the operator's namespace. Pure; says
+ * exactly which part of the Secret is wrong, since nobody but its owner can mend it.
+ */
+import {
+  type IssuingCa,
+  keyMatches,
+  loadKeyPair,
+  type ParsedCertificate,
+  PkiError,
+  parseCertificates,
+  verifyChain,
+} from '../pki/index.ts';
+
+export interface ProvidedCa {
+  readonly issuer: IssuingCa;
+  /** Above the issuer, self-signed ones left out. */
+  readonly intermediates: readonly ParsedCertificate[];
+  readonly roots: readonly ParsedCertificate[];
+}
+
+export type ProvidedResult =
+  | { readonly ca: ProvidedCa }
+  | {
+      readonly problem: {
+        readonly reason:
+          | 'SecretNotFound'
+          | 'SecretIncomplete'
+          | 'SecretUnreadable'
+          | 'KeyMismatch'
+          | 'NotACa'
+          | 'ChainBroken'
+          | 'Expired';
+        readonly message: string;
+      };
+    };
+
+/**
+ * @param data text (not base64) of tls.crt: the CA and what is above it, tls.key, and ca.crt: the roots. Without ca.crt a self-signed
+ *   tls.crt is its own root.
+ */
+export function readProvided(
+  secretName: string,
+  data: Readonly<Record<string, string>> | undefined,
+  now: number,
+): ProvidedResult {
+  const problem = (reason: Extract<ProvidedResult, { problem: unknown }>['problem']['reason'], message: string) => ({
+    problem: { reason, message: `Secret "${secretName}" in the operator’s namespace ${message}` },
+  });
+  if (data === undefined)
+    return problem('SecretNotFound', 'does not exist: create it with tls.crt, tls.key and ca.crt of your CA');
+  const missing = ['tls.crt', 'tls.key'].filter((key) => (data[key] ?? '') === '');
+  if (missing.length > 0) return problem('SecretIncomplete', `lacks ${missing.join(' and ')}`);
+  try {
+    const [certificate, ...above] = parseCertificates(data['tls.crt'] ?? '');
+    if (certificate === undefined) return problem('SecretIncomplete', 'has no certificate in tls.crt');
+    const key = loadKeyPair(data['tls.key'] ?? '');
+    if (!keyMatches(key, certificate)) {
+      return problem('KeyMismatch', 'has a tls.key that does not belong to the first certificate in tls.crt');
+    }
+    if (!certificate.isCa || !canSign(certificate)) {
+      return problem(
+        'NotACa',
+        `has a first certificate (${certificate.subject}) that may not sign: it needs CA:TRUE and keyCertSign`,
+      );
+    }
+    const roots =
+      (data['ca.crt'] ?? '') === ''
+        ? [certificate, ...above].filter(isSelfSigned)
+        : parseCertificates(data['ca.crt'] ?? '');
+    if (roots.length === 0) {
+      return problem('ChainBroken', 'holds an intermediate and no root: put the root certificate into ca.crt');
+    }
+    const expired = [certificate, ...above].find(({ notAfter }) => notAfter.getTime() <= now);
+    if (expired !== undefined) {
+      return problem(
+        'Expired',
+        `has a certificate (${expired.subject}) that expired at ${expired.notAfter.toISOString()}`,
+      );
+    }
+    const intermediates = above.filter((above) => !isSelfSigned(above));
+    if (!isSelfSigned(certificate) || !roots.some(({ fingerprint }) => fingerprint === certificate.fingerprint)) {
+      const verdict = verifyChain({ leaf: certificate, intermediates, roots, at: new Date(now) });
+      if (!verdict.ok) return problem('ChainBroken', `has a tls.crt that does not chain to ca.crt: ${verdict.message}`);
+    }
+    return {
+      ca: { issuer: { certificate, privateKey: key.privateKey, chain: [certificate, ...above] }, intermediates, roots },
+    };
+  } catch (error) {
+    if (!(error instanceof PkiError)) throw error;
+    return problem('SecretUnreadable', `cannot be read: ${error.message}`);
+  }
+}
+
+function isSelfSigned({ selfSigned }: ParsedCertificate): boolean {
+  return selfSigned;
+}
+
+function canSign({ keyUsage }: ParsedCertificate): boolean {
+  return keyUsage.size === 0 || keyUsage.has('keyCertSign');
+}

@@ -1,0 +1,88 @@
+/** The status of a CertificateAuthority: pure, from what was found out about it. */
+import { type CertificateAuthority, type CertificateAuthorityStatus, setCondition } from '../api/index.ts';
+import type { ParsedCertificate } from '../pki/index.ts';
+import type { Generation } from './generation.ts';
+
+export interface AuthorityFindings {
+  readonly ready: { readonly status: 'True' | 'False'; readonly reason: string; readonly message: string };
+  readonly root: { readonly certificate: ParsedCertificate; readonly secretName: string } | undefined;
+  readonly issuing: { readonly certificate: ParsedCertificate; readonly secretName: string } | undefined;
+  readonly renewalTime: number | undefined;
+  readonly generations: readonly Generation[];
+  readonly roots: readonly ParsedCertificate[];
+}
+
+/**
+ * @returns the whole status that should stand there. What is not known at present (a CA whose Secret is gone) keeps the last known
+ *   value: it is the only memory of what is missing.
+ */
+export function authorityStatus(
+  authority: CertificateAuthority,
+  findings: AuthorityFindings,
+  now: string,
+): CertificateAuthorityStatus {
+  const { status: before, metadata } = authority;
+  const { ready, root, issuing, renewalTime, generations, roots } = findings;
+  const conditions = setCondition(
+    before.conditions,
+    { type: 'Ready', ...ready, observedGeneration: metadata.generation },
+    now,
+  );
+  return {
+    conditions: [...conditions],
+    observedGeneration: metadata.generation,
+    phase: phaseOf(authority, ready),
+    ...optional('root', root === undefined ? before.root : describe(root)),
+    ...optional(
+      'issuing',
+      issuing === undefined
+        ? before.issuing
+        : {
+            ...describe(issuing),
+            serialNumber: issuing.certificate.serialNumber,
+            ...optional('renewalTime', renewalTime === undefined ? undefined : iso(renewalTime)),
+          },
+    ),
+    generations: generations.slice(0, 64).map((generation) => ({
+      ...describe(generation),
+      fingerprint: generation.certificate.fingerprint,
+      role: generation.role,
+      phase: generation.certificate === issuing?.certificate || generation.role === 'Root' ? 'Active' : 'Retired',
+    })),
+    trust: {
+      roots: roots.map(({ fingerprint, subject, notAfter }) => ({
+        fingerprint,
+        subject,
+        notAfter: iso(notAfter.getTime()),
+      })),
+    },
+  };
+}
+
+function phaseOf(
+  { metadata, spec }: CertificateAuthority,
+  ready: AuthorityFindings['ready'],
+): NonNullable<CertificateAuthorityStatus['phase']> {
+  if (metadata.deletionTimestamp !== undefined) return 'Deleting';
+  if (ready.status === 'True') return 'Ready';
+  return spec.selfSigned !== undefined && ready.reason === 'Pending' ? 'Pending' : 'Unavailable';
+}
+
+function describe({ certificate, secretName }: { certificate: ParsedCertificate; secretName: string }) {
+  return {
+    fingerprint: certificate.fingerprint,
+    subject: certificate.subject,
+    notBefore: iso(certificate.notBefore.getTime()),
+    notAfter: iso(certificate.notAfter.getTime()),
+    ...optional('secretName', secretName === '' ? undefined : secretName),
+  };
+}
+
+/** Seconds only: certificates have no fractions, and `2026-11-22T17:00:00Z` is how Kubernetes writes times. */
+export function iso(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
+}
+
+function optional<Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } {
+  return value === undefined ? {} : ({ [key]: value } as { [K in Key]: Value });
+}

@@ -1,0 +1,58 @@
+/** What is kept of a WorkloadCertificate: spec and status as compact text, parsed when it is judged. 50,000 of them have to fit. */
+import { annotations, InvalidObjectError, parseWorkloadCertificate, type WorkloadCertificate } from '../api/index.ts';
+import { asRecord, asString, stringMap } from '../kube/index.ts';
+
+export interface CertificateRecord {
+  readonly resourceVersion: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly generation: number;
+  /** ms */
+  readonly created: number;
+  readonly deleting: boolean;
+  readonly renewAt: string | undefined;
+  readonly secretName: string;
+  readonly authority: string;
+  readonly spec: string;
+  readonly status: string;
+}
+
+/** @throws Error where the object is not a WorkloadCertificate by its outline. */
+export function decodeCertificate(object: unknown): { key: string; value: CertificateRecord } {
+  const { metadata: rawMetadata, spec, status } = asRecord(object);
+  const metadata = asRecord(rawMetadata);
+  const namespace = asString(metadata['namespace']);
+  const name = asString(metadata['name']);
+  const { secretName, authorityRef } = asRecord(spec);
+  const value: CertificateRecord = {
+    resourceVersion: asString(metadata['resourceVersion']),
+    namespace,
+    name,
+    uid: asString(metadata['uid']),
+    generation: Number(metadata['generation'] ?? 0),
+    created: Date.parse(String(metadata['creationTimestamp'])),
+    deleting: metadata['deletionTimestamp'] !== undefined,
+    renewAt: stringMap(metadata['annotations'])[annotations.renewAt],
+    secretName: String(secretName),
+    authority: String(stringMap(authorityRef)['name'] ?? 'default'),
+    spec: JSON.stringify(spec),
+    status: status === undefined ? '{}' : JSON.stringify(status),
+  };
+  return { key: `${namespace}/${name}`, value };
+}
+
+/** The object behind the record. @returns the problem where it was stored under an older schema and is not valid any more. */
+export function readCertificate(record: CertificateRecord): WorkloadCertificate | { readonly problem: string } {
+  const { namespace, name, uid, resourceVersion, generation } = record;
+  try {
+    return parseWorkloadCertificate({
+      metadata: { namespace, name, uid, resourceVersion, generation },
+      spec: JSON.parse(record.spec),
+      status: JSON.parse(record.status),
+    });
+  } catch (error) {
+    if (error instanceof InvalidObjectError) return { problem: error.message };
+    throw error;
+  }
+}

@@ -1,0 +1,153 @@
+/** The certificate controller: what wakes it, in which order it starts, and what it tells at a scrape. */
+import type { AuthorityCatalogue } from '../authority/index.ts';
+import {
+  type Clock,
+  createController,
+  type EventRecorder,
+  type Log,
+  type Metrics,
+  messageOf,
+  type Store,
+  type Transport,
+  WorkQueue,
+} from '../kube/index.ts';
+import { type CertificateRecord, readCertificate } from './certificateRecord.ts';
+import { Claims, secretKey } from './claims.ts';
+import { KeyMaker } from './keys.ts';
+import { Memory } from './memory.ts';
+import { type CertificateTimes, createCertificateMetrics } from './metrics.ts';
+import { Pacer } from './pacer.ts';
+import { createCertificateReconciler } from './reconcile.ts';
+import type { SecretRecord } from './secretRecord.ts';
+
+export interface CertificateControllerOptions {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly events: EventRecorder;
+  readonly metrics: Metrics;
+  readonly clusterDomain: string;
+  readonly workers: number;
+  readonly certificates: Store<CertificateRecord>;
+  readonly secrets: Store<SecretRecord>;
+  readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>>;
+  readonly catalogue: AuthorityCatalogue;
+  readonly authorityPending: (authority: string) => boolean;
+}
+
+/** No longer than this (ms) between two tries while the API server does not answer. */
+const LONGEST_RETRY = 30_000;
+
+export class CertificateController {
+  readonly claims = new Claims();
+  readonly #options: CertificateControllerOptions;
+  readonly #queue: WorkQueue;
+  readonly #pacer: Pacer;
+  readonly #reconcile: (key: string, signal: AbortSignal) => Promise<{ requeueAt?: number | undefined }>;
+  /** Keys that have not been looked at since the start: the pacer opens when there are none. */
+  #unseen: Set<string> | undefined;
+  #quiet = false;
+
+  constructor(options: CertificateControllerOptions) {
+    const { certificates, secrets, catalogue, clock, log, metrics } = options;
+    this.#options = options;
+    this.#queue = new WorkQueue({ name: 'certificate', clock, metrics, maxDelayMs: LONGEST_RETRY });
+    const add = (key: string): void => this.#queue.add(key);
+    this.#pacer = new Pacer(add, clock);
+    this.#reconcile = createCertificateReconciler({
+      ...options,
+      metrics: createCertificateMetrics(metrics.registry, { waiting: () => this.#pacer.waiting }),
+      claims: this.claims,
+      pacer: this.#pacer,
+      memory: new Memory(),
+      keys: new KeyMaker(add, (key, error) => {
+        log.error({ key, error: messageOf(error) }, 'a key could not be made');
+        this.#queue.addRateLimited(key);
+      }),
+      quietly: (change) => {
+        this.#quiet = true;
+        try {
+          change();
+        } finally {
+          this.#quiet = false;
+        }
+      },
+    });
+    certificates.subscribe((change) => {
+      this.claims.apply(change);
+      if (this.#quiet) return;
+      add(change.key);
+      // Whoever waits for the Secret that this one has given up may have it now.
+      const { before, after } = change;
+      if (before !== undefined && before.secretName !== after?.secretName)
+        this.#wake(this.claims.ofSecret(secretKey(before)));
+    });
+    secrets.subscribe(({ key }) => {
+      if (!this.#quiet) this.#wake(this.claims.ofSecret(key));
+    });
+    catalogue.subscribe((authority) => this.#wake(this.claims.ofAuthority(authority)));
+  }
+
+  /** The namespace's labels have changed, and with them the rules that are for it. */
+  namespaceChanged(namespace: string): void {
+    const prefix = `${namespace}/`;
+    for (const key of this.#options.certificates.keys()) if (key.startsWith(prefix)) this.#queue.add(key);
+  }
+
+  /** Works until the signal aborts. Caches are synced and authorities have been looked at before this is called. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { certificates, clock, log, metrics, workers } = this.#options;
+    this.#unseen = new Set(certificates.keys());
+    const started = clock.monotonic();
+    const count = this.#unseen.size;
+    const seen = (key: string): void => {
+      this.#unseen?.delete(key);
+      if (this.#unseen?.size !== 0) return;
+      this.#unseen = undefined;
+      log.info(
+        { certificates: count, due: this.#pacer.waiting, milliseconds: Math.round(clock.monotonic() - started) },
+        'judged every certificate',
+      );
+      this.#pacer.open();
+    };
+    for (const key of this.#unseen) this.#queue.add(key);
+    if (count === 0) seen('');
+    const controller = createController({
+      name: 'certificate',
+      queue: this.#queue,
+      workers,
+      clock,
+      metrics,
+      log,
+      reconcile: async (key, grace) => {
+        try {
+          return await this.#reconcile(key, grace);
+        } finally {
+          seen(key);
+        }
+      },
+    });
+    await controller.run(signal);
+    this.#pacer.stop();
+  }
+
+  *times(): Generator<CertificateTimes> {
+    const { certificates, secrets } = this.#options;
+    for (const record of certificates.values()) {
+      const content = secrets.get(secretKey(record))?.content;
+      const read = readCertificate(record);
+      const status = 'problem' in read ? undefined : read.status;
+      yield {
+        namespace: record.namespace,
+        name: record.name,
+        notAfter: content?.state === 'sound' ? content.leaf.notAfter : undefined,
+        renewalTime: status?.renewalTime === undefined ? undefined : Date.parse(status.renewalTime),
+        ready: status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True',
+      };
+    }
+  }
+
+  #wake(keys: readonly string[]): void {
+    for (const key of keys) this.#queue.add(key);
+  }
+}

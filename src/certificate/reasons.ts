@@ -1,0 +1,68 @@
+/**
+ * The catalogue of what the certificate domain tells its users: the reasons that stand in conditions, events, metrics and the
+ * log. A reason is CamelCase and stable; its message says what is wrong, where, and what to do.
+ */
+
+/** Why a new certificate is issued. In the order in which they are looked for: the first that holds is the one that is named. */
+export const issueReasons = [
+  'SecretMissing',
+  'SecretIncomplete',
+  'SecretUnreadable',
+  'KeyMismatch',
+  'ChainBroken',
+  'SpecChanged',
+  'AuthorityChanged',
+  'Expired',
+  'RenewalRequested',
+  'RenewalDue',
+] as const;
+export type IssueReason = (typeof issueReasons)[number];
+
+/** Why the Secret is written again around the same key and certificate. */
+export const rewriteReasons = ['TrustBundleChanged', 'ChainChanged', 'OutputsChanged', 'MetadataChanged'] as const;
+export type RewriteReason = (typeof rewriteReasons)[number];
+
+/** Why nothing can be issued at present, although something may be due. */
+export type RefusalReason =
+  | 'AuthorityNotFound'
+  | 'AuthorityNotReady'
+  | 'NamesDenied'
+  | 'RequestInvalid'
+  | 'SpecInvalid'
+  | 'SecretConflict'
+  | 'SecretTypeConflict'
+  | 'SecretImmutable';
+
+export interface Refusal {
+  readonly reason: RefusalReason;
+  readonly message: string;
+}
+
+export type ReadyReason = 'Ready' | 'Pending' | 'Failed' | IssueReason | RewriteReason | RefusalReason;
+
+export type IssuingReason =
+  | 'Issued'
+  | 'Paced'
+  | 'Damped'
+  | 'Failed'
+  | 'OwnerReferenceForbidden'
+  | 'RenewAtInvalid'
+  | RefusalReason;
+
+/** The sentence for a reason to issue: used alike in the status, the event and the log. */
+export function describeIssue(reason: IssueReason, detail: string): string {
+  return detail === '' ? sentences[reason] : `${sentences[reason]}: ${detail}`;
+}
+
+const sentences: Readonly<Record<IssueReason, string>> = {
+  SecretMissing: 'the Secret does not exist',
+  SecretIncomplete: 'the Secret lacks data',
+  SecretUnreadable: 'the Secret holds something that is not a certificate or key',
+  KeyMismatch: 'the private key in the Secret does not belong to its certificate',
+  ChainBroken: 'the certificate in the Secret is not signed by the chain beside it',
+  SpecChanged: 'the certificate in the Secret is not what the spec asks for',
+  AuthorityChanged: 'the certificate was signed by a CA that is not the authority’s',
+  Expired: 'the certificate has expired',
+  RenewalRequested: 'the annotation mtls-operator.io/renew-at asks for it',
+  RenewalDue: 'the certificate is due for renewal',
+};

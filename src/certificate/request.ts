@@ -1,0 +1,103 @@
+/** From spec and authority to what is to be issued, or to the reason why it cannot be: pure. */
+
+import { parseDuration, type WorkloadCertificateSpec } from '../api/index.ts';
+import { type AuthorityView, deniedNames, describeDenied } from '../authority/index.ts';
+import { buildLeafProfile, checkNameConstraints, type LeafProfile, PkiError, spiffeId } from '../pki/index.ts';
+import type { Refusal } from './reasons.ts';
+
+export interface RequestContext {
+  readonly namespace: string;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+  readonly clusterDomain: string;
+  readonly authorityName: string;
+  readonly authority: AuthorityView | undefined;
+}
+
+export interface Request {
+  /** Absent: what is asked for cannot be told at present. */
+  readonly profile: LeafProfile | undefined;
+  /** Absent: it may be issued. */
+  readonly refusal: Refusal | undefined;
+}
+
+export function requestFor(spec: WorkloadCertificateSpec, context: RequestContext): Request {
+  const { authority, authorityName } = context;
+  if (authority === undefined) {
+    return refused(
+      'AuthorityNotFound',
+      `there is no CertificateAuthority "${authorityName}": create it, or correct spec.authorityRef.name`,
+    );
+  }
+  const profile = profileFor(spec, context.namespace, authority);
+  if ('reason' in profile) return { profile: undefined, refusal: profile };
+  const denied = deniedNames(namesAsked(spec, profile, context), authority.spec.names ?? [], context.clusterDomain);
+  if (denied.length > 0)
+    return { profile, refusal: { reason: 'NamesDenied', message: describeDenied(denied, authorityName) } };
+  if (authority.issuer === undefined) {
+    const { reason, message } = authority.notReady ?? { reason: 'Pending', message: '' };
+    const text = `the CertificateAuthority "${authorityName}" cannot sign (${reason}): ${message}`;
+    return { profile, refusal: { reason: 'AuthorityNotReady', message: text } };
+  }
+  const violations = checkNameConstraints(
+    { ...profile.request, subjectDer: profile.subjectDer },
+    authority.issuer.chain,
+  );
+  if (violations.length > 0) {
+    return {
+      profile,
+      refusal: { reason: 'NamesDenied', message: violations.map(({ message }) => message).join('; ') },
+    };
+  }
+  return { profile, refusal: undefined };
+}
+
+function refused(reason: Refusal['reason'], message: string): Request {
+  return { profile: undefined, refusal: { reason, message } };
+}
+
+function profileFor(spec: WorkloadCertificateSpec, namespace: string, authority: AuthorityView): LeafProfile | Refusal {
+  const { serviceAccountName, privateKey } = spec;
+  const identity =
+    serviceAccountName === undefined
+      ? []
+      : [spiffeId({ trustDomain: authority.spec.trustDomain, namespace, serviceAccountName })];
+  try {
+    return buildLeafProfile({
+      subject: { ...spec.subject, ...(spec.commonName === undefined ? {} : { commonName: spec.commonName }) },
+      dnsNames: spec.dnsNames ?? [],
+      ipAddresses: spec.ipAddresses ?? [],
+      uris: [...identity, ...(spec.uris ?? [])],
+      emailAddresses: spec.emailAddresses ?? [],
+      usages: spec.usages,
+      key:
+        privateKey.size === undefined
+          ? { algorithm: privateKey.algorithm }
+          : { algorithm: privateKey.algorithm, size: privateKey.size },
+    });
+  } catch (error) {
+    if (!(error instanceof PkiError)) throw error;
+    return { reason: 'RequestInvalid', message: error.message };
+  }
+}
+
+function namesAsked(spec: WorkloadCertificateSpec, { request }: LeafProfile, context: RequestContext) {
+  return {
+    ...request,
+    namespace: context.namespace,
+    namespaceLabels: context.namespaceLabels,
+    serviceAccountName: spec.serviceAccountName,
+    // The operator gives the SPIFFE ID itself; the schema refuses any other beside it.
+    uris: request.uris.filter((uri) => !uri.startsWith('spiffe://')),
+  };
+}
+
+/** Seconds. */
+export function durationsOf(spec: WorkloadCertificateSpec): {
+  durationSeconds: number;
+  renewBeforeSeconds: number | undefined;
+} {
+  return {
+    durationSeconds: parseDuration(spec.duration),
+    renewBeforeSeconds: spec.renewBefore === undefined ? undefined : parseDuration(spec.renewBefore),
+  };
+}

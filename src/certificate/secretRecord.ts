@@ -1,0 +1,338 @@
+/**
+ * What the operator remembers of a leaf Secret: a few hundred bytes of facts instead of the Secret, and never the private key.
+ * Everything in a Secret is hostile until shown otherwise: anyone who may edit it may have put anything there.
+ */
+import { createHash } from 'node:crypto';
+import { annotations, labels } from '../api/index.ts';
+import { asRecord, asString, stringMap } from '../kube/index.ts';
+import {
+  type KeyPair,
+  keyMatches,
+  loadKeyPair,
+  type ParsedCertificate,
+  PkiError,
+  parseCertificate,
+  parseCertificates,
+} from '../pki/index.ts';
+
+export interface LeafFacts {
+  readonly serialNumber: string;
+  /** ms */
+  readonly notBefore: number;
+  /** ms */
+  readonly notAfter: number;
+  readonly profileDigest: string;
+  /** The authority key identifier, lower-case hex; '' where there is none. */
+  readonly issuerKeyId: string;
+}
+
+export interface SoundContent {
+  readonly state: 'sound';
+  readonly leaf: LeafFacts;
+  readonly keyEncoding: string;
+  readonly chainDigest: string;
+  readonly caDigest: string;
+  /** Fingerprints of the certificates in ca.crt, joined by commas; one text for all Secrets that share it. */
+  readonly roots: string;
+  /** Sorted output types that are present and right, 'X!' for one that is present and wrong. */
+  readonly outputs: string;
+}
+
+export interface BrokenContent {
+  readonly state: 'broken';
+  readonly reason: 'SecretIncomplete' | 'SecretUnreadable' | 'KeyMismatch' | 'ChainBroken';
+  readonly detail: string;
+}
+
+export interface SecretRecord {
+  readonly resourceVersion: string;
+  readonly uid: string;
+  readonly type: string;
+  readonly immutable: boolean;
+  /** The WorkloadCertificate that the Secret says it belongs to; undefined: not ours. */
+  readonly holder: string | undefined;
+  readonly adopt: string | undefined;
+  readonly authority: string | undefined;
+  readonly revision: number;
+  /** The value of renew-at that the present certificate has honoured. */
+  readonly renewedAt: string | undefined;
+  readonly metadataDigest: string;
+  /** UIDs of owner references to WorkloadCertificates, joined by commas. */
+  readonly ownerUid: string;
+  /** Carries labels, annotations, data, finalizers or owners of others, which a replacement must keep. */
+  readonly foreign: boolean;
+  /** Digest of all data: with the same digest, `content` is the same and need not be looked at again. */
+  readonly dataDigest: string;
+  readonly content: SoundContent | BrokenContent;
+}
+
+/** A Secret as the API server sends it, checked as far as it is used; values of `data` are still base64. */
+export interface RawSecret {
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly ownerReferences: readonly Readonly<Record<string, unknown>>[];
+  readonly type: string;
+  readonly immutable: boolean;
+  readonly data: Readonly<Record<string, string>>;
+}
+
+/** @throws Error where the object is not a Secret of the core API. */
+export function readSecret(object: unknown): RawSecret {
+  const secret = asRecord(object);
+  const metadata = asRecord(secret['metadata']);
+  const owners = metadata['ownerReferences'];
+  return {
+    metadata,
+    namespace: asString(metadata['namespace']),
+    name: asString(metadata['name']),
+    uid: asString(metadata['uid']),
+    resourceVersion: asString(metadata['resourceVersion']),
+    labels: stringMap(metadata['labels']),
+    annotations: stringMap(metadata['annotations']),
+    ownerReferences: Array.isArray(owners) ? owners.map(asRecord) : [],
+    type: typeof secret['type'] === 'string' ? secret['type'] : 'Opaque',
+    immutable: secret['immutable'] === true,
+    data: stringMap(secret['data']),
+  };
+}
+
+/** @param known what was found in an earlier version of this Secret, to be used again where the data are the same. */
+export function inspectSecret(secret: RawSecret, known?: Pick<SecretRecord, 'dataDigest' | 'content'>): SecretRecord {
+  const dataDigest = dataDigestOf(secret.data);
+  const owned = templateKeysOf(secret.annotations[annotations.template]);
+  return {
+    resourceVersion: secret.resourceVersion,
+    uid: secret.uid,
+    type: secret.type,
+    immutable: secret.immutable,
+    holder: secret.annotations[annotations.certificate],
+    adopt: secret.annotations[annotations.adopt],
+    authority: intern(secret.annotations[annotations.authority]),
+    revision: Math.max(0, Number.parseInt(secret.annotations[annotations.revision] ?? '0', 10) || 0),
+    renewedAt: secret.annotations[annotations.renewedAt],
+    metadataDigest: metadataDigest(pick(secret.labels, owned.labels), pick(secret.annotations, owned.annotations)),
+    ownerUid: secret.ownerReferences
+      .filter((owner) => owner['kind'] === 'WorkloadCertificate')
+      .map((owner) => String(owner['uid']))
+      .join(','),
+    foreign: hasForeign(secret, owned),
+    dataDigest,
+    content: known?.dataDigest === dataDigest ? known.content : inspectContent(secret.data),
+  };
+}
+
+export function dataDigestOf(data: Readonly<Record<string, string>>): string {
+  return digestOf(Object.entries(data).sort(byKey));
+}
+
+/** The digest that two Secrets share exactly if they carry the same labels and annotations of ours. */
+export function metadataDigest(
+  secretLabels: Readonly<Record<string, string>>,
+  secretAnnotations: Readonly<Record<string, string>>,
+): string {
+  return digestOf([Object.entries(secretLabels).sort(byKey), Object.entries(secretAnnotations).sort(byKey)]);
+}
+
+export const outputKeys = { CombinedPEM: 'tls-combined.pem', DER: 'key.der' } as const;
+const ownData: ReadonlySet<string> = new Set(['tls.crt', 'tls.key', 'ca.crt', ...Object.values(outputKeys)]);
+
+/** Annotations of ours that change with each certificate or are set by users: never drift. */
+const volatileAnnotations: ReadonlySet<string> = new Set([
+  annotations.revision,
+  annotations.renewedAt,
+  annotations.adopt,
+]);
+
+function hasForeign(secret: RawSecret, owned: TemplateKeys): boolean {
+  const foreignLabel = Object.keys(secret.labels).some((key) => !owned.labels.includes(key));
+  const foreignAnnotation = Object.keys(secret.annotations).some(
+    (key) => !owned.annotations.includes(key) && !volatileAnnotations.has(key),
+  );
+  const foreignData = Object.keys(secret.data).some((key) => !ownData.has(key));
+  const foreignOwner = secret.ownerReferences.some((owner) => owner['kind'] !== 'WorkloadCertificate');
+  const finalizers = secret.metadata['finalizers'];
+  return (
+    foreignLabel ||
+    foreignAnnotation ||
+    foreignData ||
+    foreignOwner ||
+    (Array.isArray(finalizers) && finalizers.length > 0)
+  );
+}
+
+interface TemplateKeys {
+  readonly labels: readonly string[];
+  readonly annotations: readonly string[];
+}
+
+/** Keys that every Secret of ours carries, whatever its template. */
+export const baseKeys: TemplateKeys = {
+  labels: [labels.purpose],
+  annotations: [annotations.certificate, annotations.authority, annotations.template],
+};
+
+/**
+ * Which labels and annotations of the Secret are ours: the fixed ones, and those that the template put there, which the Secret itself remembers, so
+ * that a key dropped from the template is also dropped from the Secret, while what others have added stays.
+ */
+export function templateKeysOf(remembered: string | undefined): TemplateKeys {
+  try {
+    const parsed = asRecord(JSON.parse(remembered ?? '{}'));
+    return {
+      labels: [...baseKeys.labels, ...strings(parsed['labels'])],
+      annotations: [...baseKeys.annotations, ...strings(parsed['annotations'])],
+    };
+  } catch {
+    // Not ours to trust: the digest of the metadata will differ, and the next write sets it right.
+    return baseKeys;
+  }
+}
+
+function inspectContent(data: Readonly<Record<string, string>>): SoundContent | BrokenContent {
+  const missing = ['tls.crt', 'tls.key'].filter((key) => (data[key] ?? '') === '');
+  if (missing.length > 0) return { state: 'broken', reason: 'SecretIncomplete', detail: `no ${missing.join(', no ')}` };
+  const chain = readable('tls.crt', () => splitChain(decode(data['tls.crt'])));
+  if ('reason' in chain) return chain;
+  const key = readable('tls.key', () => loadKeyPair(decode(data['tls.key'])));
+  if ('reason' in key) return key;
+  const { leaf, intermediatesPem } = chain;
+  if (!keyMatches(key, leaf)) return { state: 'broken', reason: 'KeyMismatch', detail: '' };
+  const caPem = decode(data['ca.crt']);
+  const signers = readable('the chain', () => knownCertificates(intermediatesPem === '' ? caPem : intermediatesPem));
+  if ('reason' in signers) return { state: 'broken', reason: 'ChainBroken', detail: signers.detail };
+  const candidates = intermediatesPem === '' ? signers : signers.slice(0, 1);
+  if (!candidates.some((signer) => leaf.isSignedBy(signer.publicKey)))
+    return { state: 'broken', reason: 'ChainBroken', detail: '' };
+  return contentOf({
+    leaf: {
+      serialNumber: leaf.serialNumber,
+      notBefore: leaf.notBefore.getTime(),
+      notAfter: leaf.notAfter.getTime(),
+      profileDigest: leaf.profileDigest,
+      issuerKeyId: intern(leaf.authorityKeyId?.toString('hex') ?? ''),
+    },
+    keyEncoding: encodingOf(decode(data['tls.key'])),
+    intermediatesPem,
+    caPem,
+    outputs: inspectOutputs(data, key),
+  });
+}
+
+/** What `inspectContent` finds in a Secret that was just made: known without reading it again. */
+export function contentOf(made: {
+  readonly leaf: LeafFacts;
+  readonly keyEncoding: string;
+  readonly intermediatesPem: string;
+  readonly caPem: string;
+  readonly outputs: string;
+}): SoundContent {
+  const { leaf, keyEncoding, intermediatesPem, caPem, outputs } = made;
+  return {
+    state: 'sound',
+    leaf,
+    keyEncoding,
+    chainDigest: intern(digestOf(intermediatesPem)),
+    caDigest: intern(digestOf(caPem)),
+    roots: intern(rootFingerprints(caPem)),
+    outputs: intern(outputs),
+  };
+}
+
+function inspectOutputs(data: Readonly<Record<string, string>>, key: KeyPair): string {
+  const found: string[] = [];
+  const combined = data[outputKeys.CombinedPEM];
+  if (combined !== undefined) {
+    found.push(decode(combined) === decode(data['tls.key']) + decode(data['tls.crt']) ? 'CombinedPEM' : 'CombinedPEM!');
+  }
+  const der = data[outputKeys.DER];
+  if (der !== undefined) found.push(der === key.der('PKCS8').toString('base64') ? 'DER' : 'DER!');
+  return found.join(',');
+}
+
+const END = '-----END CERTIFICATE-----\n';
+
+/** The leaf, and the text behind it, which must be the authority's chain to the letter. */
+function splitChain(pem: string): { leaf: ParsedCertificate; intermediatesPem: string } {
+  const end = pem.indexOf(END);
+  const cut = end < 0 ? pem.length : end + END.length;
+  return { leaf: parseCertificate(pem.slice(0, cut)), intermediatesPem: pem.slice(cut) };
+}
+
+/**
+ * Thousands of Secrets share a handful of chains: each text is parsed once. Bounded, since a hostile writer could bring a new
+ * text each time.
+ */
+const chains = new Map<string, readonly ParsedCertificate[]>();
+const MAX_CHAINS = 64;
+
+function knownCertificates(pem: string): readonly ParsedCertificate[] {
+  const known = chains.get(pem);
+  if (known !== undefined) return known;
+  const parsed = parseCertificates(pem);
+  if (chains.size >= MAX_CHAINS) chains.clear();
+  chains.set(pem, parsed);
+  return parsed;
+}
+
+/** ca.crt may hold anything; what is no certificate is no root that anybody trusts. */
+function rootFingerprints(caPem: string): string {
+  if (caPem === '') return '';
+  const roots = readable('ca.crt', () => knownCertificates(caPem));
+  return 'reason' in roots ? '' : roots.map(({ fingerprint }) => fingerprint).join(',');
+}
+
+/** Texts that thousands of records share are kept once. Bounded, since a hostile writer could bring a new text each time. */
+const interned = new Map<string, string>();
+const MAX_INTERNED = 1024;
+
+function intern(text: string): string;
+function intern(text: string | undefined): string | undefined;
+function intern(text: string | undefined): string | undefined {
+  if (text === undefined) return text;
+  const known = interned.get(text);
+  if (known !== undefined) return known;
+  if (interned.size >= MAX_INTERNED) interned.clear();
+  interned.set(text, text);
+  return text;
+}
+
+function readable<T>(what: string, read: () => T): T | BrokenContent {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof PkiError)) throw error;
+    return { state: 'broken', reason: 'SecretUnreadable', detail: `${what}: ${error.message}` };
+  }
+}
+
+function encodingOf(pem: string): string {
+  if (pem.includes('BEGIN RSA PRIVATE KEY')) return 'PKCS1';
+  return pem.includes('BEGIN EC PRIVATE KEY') ? 'SEC1' : 'PKCS8';
+}
+
+/** 16 octets of SHA-256, base64url: a digest for equality, short because 50,000 of them are kept. */
+export function digestOf(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return createHash('sha256').update(text).digest().toString('base64url', 0, 16);
+}
+
+function decode(base64: string | undefined): string {
+  return Buffer.from(base64 ?? '', 'base64').toString('utf8');
+}
+
+function pick(map: Readonly<Record<string, string>>, keys: readonly string[]): Record<string, string> {
+  return Object.fromEntries(keys.filter((key) => Object.hasOwn(map, key)).map((key) => [key, map[key] ?? '']));
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : [];
+}
+
+function byKey(a: readonly [string, string], b: readonly [string, string]): number {
+  return a[0] < b[0] ? -1 : Number(a[0] > b[0]);
+}

@@ -1,0 +1,97 @@
+/**
+ * The status of a WorkloadCertificate: pure, from what was judged. Messages hold no countdowns and no counters that move by themselves, so
+ * that looking again at an unchanged world writes nothing.
+ */
+
+import { setCondition, type WorkloadCertificate, type WorkloadCertificateStatus } from '../api/index.ts';
+import { iso } from '../authority/index.ts';
+import type { Decision } from './decide.ts';
+import { describeIssue, type IssueReason, type Refusal } from './reasons.ts';
+import type { SecretRecord } from './secretRecord.ts';
+
+export interface Judgement {
+  readonly decision: Decision;
+  /** What stands in the way of a new certificate, due or not. */
+  readonly refusal: Refusal | undefined;
+  /** The Secret, unless it is somebody else's. */
+  readonly secret: SecretRecord | undefined;
+  readonly renewalTime: number | undefined;
+  readonly authorityFingerprint: string | undefined;
+  /** The last attempt failed, or has to wait. */
+  readonly setback?:
+    | { readonly kind: 'Failed'; readonly message: string; readonly attempts: number; readonly at: number }
+    | { readonly kind: 'Damped'; readonly message: string }
+    | { readonly kind: 'OwnerReferenceForbidden'; readonly message: string }
+    | undefined;
+}
+
+export function certificateStatus(
+  certificate: WorkloadCertificate,
+  judgement: Judgement,
+  now: number,
+): WorkloadCertificateStatus {
+  const { status: before, metadata, spec } = certificate;
+  const { secret, renewalTime, setback } = judgement;
+  const at = iso(now);
+  const observedGeneration = metadata.generation;
+  let conditions = setCondition(before.conditions, { type: 'Ready', ...ready(judgement), observedGeneration }, at);
+  conditions = setCondition(conditions, { type: 'Issuing', ...issuing(judgement), observedGeneration }, at);
+  const content = secret?.content;
+  const leaf = content?.state === 'sound' ? content.leaf : undefined;
+  const failure = setback?.kind === 'Failed' ? setback : undefined;
+  return {
+    conditions: [...conditions],
+    observedGeneration,
+    ...(secret === undefined ? {} : { secretName: spec.secretName, revision: secret.revision }),
+    ...(leaf === undefined
+      ? {}
+      : { notBefore: iso(leaf.notBefore), notAfter: iso(leaf.notAfter), serialNumber: leaf.serialNumber }),
+    ...(renewalTime === undefined ? {} : { renewalTime: iso(renewalTime) }),
+    ...(judgement.authorityFingerprint === undefined ? {} : { authorityFingerprint: judgement.authorityFingerprint }),
+    ...(failure === undefined ? {} : { failedAttempts: failure.attempts, lastFailureTime: iso(failure.at) }),
+  };
+}
+
+/** Reasons for a new certificate that leave the present one as good as it was. */
+const stillGood: ReadonlySet<IssueReason> = new Set(['RenewalDue', 'RenewalRequested']);
+
+function ready({ decision, refusal, secret, setback }: Judgement) {
+  const content = secret?.content;
+  const wanted = decision.action === 'issue' && !stillGood.has(decision.reason) ? decision : undefined;
+  if (wanted === undefined && content?.state === 'sound') {
+    const { serialNumber, notAfter } = content.leaf;
+    return {
+      status: 'True',
+      reason: 'Ready',
+      message: `certificate ${serialNumber} is valid until ${iso(notAfter)}`,
+    } as const;
+  }
+  // What stands in the way tells more than what is wanted.
+  if (refusal !== undefined) return { status: 'False', ...refusal } as const;
+  if (setback?.kind === 'Failed') return { status: 'False', reason: 'Failed', message: setback.message } as const;
+  const reason = wanted?.reason ?? 'SecretMissing';
+  return { status: 'False', reason, message: describeIssue(reason, wanted?.detail ?? '') } as const;
+}
+
+function issuing({ decision, refusal, secret, renewalTime, setback }: Judgement) {
+  if (decision.action === 'issue') {
+    if (refusal !== undefined) return { status: 'True', ...refusal } as const;
+    if (setback !== undefined) return { status: 'True', reason: setback.kind, message: setback.message } as const;
+    return {
+      status: 'True',
+      reason: decision.reason,
+      message: describeIssue(decision.reason, decision.detail),
+    } as const;
+  }
+  if (setback !== undefined) return { status: 'False', reason: setback.kind, message: setback.message } as const;
+  if (refusal !== undefined) {
+    const when = renewalTime === undefined ? '' : ` at ${iso(renewalTime)}`;
+    return {
+      status: 'False',
+      reason: refusal.reason,
+      message: `the next renewal${when} will be refused: ${refusal.message}`,
+    } as const;
+  }
+  const revision = secret?.revision ?? 0;
+  return { status: 'False', reason: 'Issued', message: `revision ${revision} is issued` } as const;
+}

@@ -1,0 +1,90 @@
+/** Reads flags and environment, starts the operator, and turns its end into an exit code. */
+
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { loadConnection, messageOf, systemClock, withSignals } from './kube/index.ts';
+import { startOperator } from './operator.ts';
+import { version } from './version.ts';
+
+const usage = `mtls-operator ${version}
+
+  --kubeconfig FILE             how to reach the API server (default: KUBECONFIG, the pod's service account, ~/.kube/config)
+  --namespace NAME              namespace of the operator: its CAs and its Lease (default: POD_NAMESPACE, else mtls-system)
+  --watch-namespaces A,B        serve these namespaces only (default: all)
+  --cluster-domain DOMAIN       DNS domain of the cluster (default: cluster.local)
+  --create-default-authority    make the CertificateAuthority "default" where there is none
+  --trust-domain DOMAIN         its trust domain (default: cluster.local)
+  --no-leader-elect             lead at once; only where there is a single replica
+  --workers N                   certificates that are worked on at once (default: 16)
+  --health-port PORT            /healthz, /readyz and /metrics (default: 8080; 0 takes a free one)
+  --health-host ADDRESS         address to serve them on (default: all)
+  --log-level LEVEL             trace, debug, info, warn or error (default: info)
+`;
+
+const { values } = parseArgs({
+  options: {
+    kubeconfig: { type: 'string' },
+    namespace: { type: 'string' },
+    'watch-namespaces': { type: 'string' },
+    'cluster-domain': { type: 'string', default: 'cluster.local' },
+    'create-default-authority': { type: 'boolean', default: false },
+    'trust-domain': { type: 'string', default: 'cluster.local' },
+    'no-leader-elect': { type: 'boolean', default: false },
+    workers: { type: 'string', default: '16' },
+    'health-port': { type: 'string', default: '8080' },
+    'health-host': { type: 'string' },
+    'log-level': { type: 'string', default: 'info' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+
+const log = pino({ level: values['log-level'], base: null, timestamp: pino.stdTimeFunctions.isoTime });
+const signal = withSignals(log);
+
+try {
+  const connection = await loadConnection(values.kubeconfig === undefined ? {} : { kubeconfig: values.kubeconfig });
+  const operator = await startOperator(
+    {
+      connection,
+      clock: systemClock,
+      random: Math.random,
+      log,
+      namespace: values.namespace ?? process.env['POD_NAMESPACE'] ?? 'mtls-system',
+      namespaces:
+        values['watch-namespaces'] === undefined ? 'all' : values['watch-namespaces'].split(',').filter(Boolean),
+      clusterDomain: values['cluster-domain'],
+      defaultAuthority: values['create-default-authority'] ? { trustDomain: values['trust-domain'] } : undefined,
+      identity: `${process.env['POD_NAME'] ?? hostname()}_${randomUUID()}`,
+      leaderElection: !values['no-leader-elect'],
+      workers: number('workers', values.workers, 1, 256),
+      healthPort: number('health-port', values['health-port'], 0, 65_535),
+      healthHost: values['health-host'],
+      version,
+    },
+    signal,
+  );
+  log.info(
+    { version, server: connection.server, source: connection.source, healthPort: operator.healthPort },
+    'started',
+  );
+  const end = await operator.ended;
+  log.info({ end }, 'ended');
+  // A leader that has lost its Lease must be gone before it can do harm: connections that linger do not count.
+  process.exit(end === 'lost' ? 1 : 0);
+} catch (error) {
+  log.fatal({ error: messageOf(error) }, 'cannot go on');
+  process.exit(1);
+}
+
+function number(flag: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  throw new Error(`--${flag} is ${JSON.stringify(text)}: give a number from ${least} to ${most}`);
+}

@@ -1,0 +1,290 @@
+/**
+ * Wires the parts: one transport, the caches, the Lease, the two controllers. Start order as in controller-runtime: probes, caches on every
+ * replica, then, by the leader alone, authorities and after them certificates.
+ */
+
+import {
+  certificateAuthorityKind,
+  GROUP,
+  type Kind,
+  labels,
+  purposes,
+  VERSION,
+  workloadCertificateKind,
+} from './api/index.ts';
+import {
+  AuthorityCatalogue,
+  AuthorityController,
+  type AuthorityRecord,
+  type CaSecretRecord,
+  decodeAuthority,
+  decodeCaSecret,
+  ensureDefaultAuthority,
+} from './authority/index.ts';
+import {
+  CertificateController,
+  type CertificateRecord,
+  certificateSeries,
+  decodeCertificate,
+  inspectSecret,
+  readSecret,
+  type SecretRecord,
+} from './certificate/index.ts';
+import {
+  asRecord,
+  type Clock,
+  type Connection,
+  createEventRecorder,
+  createMetrics,
+  createReflector,
+  createTransport,
+  type HealthServer,
+  type Log,
+  type Random,
+  type Reflector,
+  type Resource,
+  runLeaderElection,
+  Store,
+  serveHealth,
+  stringMap,
+  type Transport,
+} from './kube/index.ts';
+
+export interface OperatorOptions {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Where the CAs and the Lease live. */
+  readonly namespace: string;
+  /** Namespaces to serve; 'all' needs cluster-wide permissions. */
+  readonly namespaces: readonly string[] | 'all';
+  readonly clusterDomain: string;
+  /** Makes the authority `default` with this trust domain where there is none; undefined: never. */
+  readonly defaultAuthority: { readonly trustDomain: string } | undefined;
+  readonly identity: string;
+  readonly leaderElection: boolean;
+  readonly workers: number;
+  /** 0 takes a free port. */
+  readonly healthPort: number;
+  readonly healthHost: string | undefined;
+  readonly version: string;
+}
+
+export interface Operator {
+  readonly healthPort: number;
+  /** Ends when the signal that it was started with aborts (`released`), or when the Lease is lost: then the process has to exit. */
+  readonly ended: Promise<'released' | 'lost'>;
+}
+
+const kindResource = ({ plural }: Kind): Resource => ({ group: GROUP, version: VERSION, plural });
+const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets' };
+const NAMESPACES: Resource = { group: '', version: 'v1', plural: 'namespaces' };
+
+interface NamespaceRecord {
+  readonly resourceVersion: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Resolves when probes are served; rejects if their port cannot be had. */
+export async function startOperator(options: OperatorOptions, signal: AbortSignal): Promise<Operator> {
+  const { clock, connection, log, random } = options;
+  const metrics = createMetrics();
+  const transport = createTransport({
+    connection,
+    clock,
+    random,
+    metrics,
+    log,
+    userAgent: `mtls-operator/${options.version}`,
+    maxConnections: Math.max(16, options.workers + 4),
+  });
+  const base = { transport, clock, random, metrics, log };
+  const events = createEventRecorder({
+    ...base,
+    reportingController: `${GROUP}/controller`,
+    reportingInstance: options.identity,
+  });
+
+  const authorities = new Store<AuthorityRecord>({ log });
+  const caSecrets = new Store<CaSecretRecord>({ log });
+  const certificates = new Store<CertificateRecord>({ log });
+  const secrets = new Store<SecretRecord>({ log });
+  const namespaces = new Store<NamespaceRecord>({ log });
+  const reflectors: Reflector[] = [
+    createReflector({
+      ...base,
+      name: 'certificateauthorities',
+      resource: kindResource(certificateAuthorityKind),
+      namespaces: undefined,
+      decode: decodeAuthority,
+      store: authorities,
+    }),
+    createReflector({
+      ...base,
+      name: 'authority-secrets',
+      resource: SECRETS,
+      namespaces: [options.namespace],
+      decode: decodeCaSecret,
+      store: caSecrets,
+    }),
+    createReflector({
+      ...base,
+      name: 'workloadcertificates',
+      resource: kindResource(workloadCertificateKind),
+      namespaces: options.namespaces,
+      decode: decodeCertificate,
+      store: certificates,
+    }),
+    createReflector({
+      ...base,
+      name: 'certificate-secrets',
+      resource: SECRETS,
+      namespaces: options.namespaces,
+      labelSelector: `${labels.purpose}=${purposes.workloadCertificate}`,
+      decode: (object) => decodeSecret(object, secrets),
+      store: secrets,
+    }),
+    createReflector({
+      ...base,
+      name: 'namespaces',
+      resource: NAMESPACES,
+      namespaces: undefined,
+      decode: decodeNamespace,
+      store: namespaces,
+    }),
+  ];
+
+  const catalogue = new AuthorityCatalogue();
+  const certificateController = new CertificateController({
+    ...base,
+    events,
+    clusterDomain: options.clusterDomain,
+    workers: options.workers,
+    certificates,
+    secrets,
+    namespaceLabels: (namespace) => namespaces.get(namespace)?.labels ?? {},
+    catalogue,
+    authorityPending: (authority) => authorities.has(authority) && catalogue.get(authority) === undefined,
+  });
+  const authorityController = new AuthorityController({
+    ...base,
+    events,
+    operatorNamespace: options.namespace,
+    authorities,
+    caSecrets,
+    catalogue,
+    usersOf: (authority) => certificateController.claims.ofAuthority(authority),
+    rootsInUse: (authority) => rootsInUse(secrets, authority),
+  });
+  namespaces.subscribe(({ key, before, after }) => {
+    if (JSON.stringify(before?.labels) !== JSON.stringify(after?.labels)) certificateController.namespaceChanged(key);
+  });
+  certificates.subscribe(({ before, after }) => {
+    // An authority that is being deleted waits for its last user.
+    if (before !== undefined && before.authority !== after?.authority) authorityController.wake(before.authority);
+  });
+
+  let leading = false;
+  const health = await serveHealth({
+    port: options.healthPort,
+    ...(options.healthHost === undefined ? {} : { host: options.healthHost }),
+    registry: metrics.registry,
+    live: () => true,
+    ready: () => {
+      const synced = reflectors.every((reflector) => reflector.hasSynced());
+      return {
+        ok: synced,
+        checks: { caches: synced || 'not synced yet: the API server has not answered every LIST', leading },
+      };
+    },
+    moreMetrics: function* () {
+      yield* authorityController.series();
+      yield* certificateSeries(() => certificateController.times());
+    },
+  });
+
+  async function lead(leadSignal: AbortSignal): Promise<void> {
+    log.info({ identity: options.identity }, 'leading');
+    leading = true;
+    metrics.leader.set({ name: 'mtls-operator' }, 1);
+    if (options.defaultAuthority !== undefined) {
+      const { trustDomain } = options.defaultAuthority;
+      await ensureDefaultAuthority({ transport, log, existing: authorities.size, trustDomain, signal: leadSignal });
+    }
+    let certificatesDone: Promise<void> = Promise.resolve();
+    await new Promise<void>((resolve, reject) => {
+      authorityController
+        .run(leadSignal, () => {
+          certificatesDone = certificateController.run(leadSignal);
+        })
+        .then(() => certificatesDone)
+        .then(resolve, reject);
+    });
+    leading = false;
+  }
+
+  return { healthPort: health.port, ended: run() };
+
+  async function run(): Promise<'released' | 'lost'> {
+    // The caches outlive the leader's work: what is in flight at the end still reads them.
+    const caches = new AbortController();
+    const reflecting = Promise.all(reflectors.map((reflector) => reflector.run(caches.signal)));
+    try {
+      await orAborted(Promise.all(reflectors.map((reflector) => reflector.synced)), signal);
+      if (signal.aborted) return 'released';
+      if (!options.leaderElection) {
+        await lead(signal);
+        return 'released';
+      }
+      return await runLeaderElection({
+        ...base,
+        namespace: options.namespace,
+        name: 'mtls-operator',
+        identity: options.identity,
+        signal,
+        lead,
+      });
+    } finally {
+      await events.drain(AbortSignal.timeout(2_000));
+      caches.abort();
+      await reflecting;
+      await close(health, transport);
+    }
+  }
+}
+
+async function close(health: HealthServer, transport: Transport): Promise<void> {
+  await health.close();
+  await transport.close();
+}
+
+/** Resolves when the promise does or the signal aborts. */
+async function orAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  await Promise.race([promise, aborted]);
+}
+
+/** A Secret that is known in this very version, usually from our own write, is not looked at again. */
+function decodeSecret(object: unknown, secrets: Store<SecretRecord>): { key: string; value: SecretRecord } {
+  const raw = readSecret(object);
+  const key = `${raw.namespace}/${raw.name}`;
+  const known = secrets.get(key);
+  return { key, value: known?.resourceVersion === raw.resourceVersion ? known : inspectSecret(raw, known) };
+}
+
+function decodeNamespace(object: unknown): { key: string; value: NamespaceRecord } {
+  const metadata = asRecord(asRecord(object)['metadata']);
+  const value = { resourceVersion: String(metadata['resourceVersion']), labels: { ...stringMap(metadata['labels']) } };
+  return { key: String(metadata['name']), value };
+}
+
+function rootsInUse(secrets: Store<SecretRecord>, authority: string): string[] {
+  const roots = new Set<string>();
+  for (const { authority: signedBy, content } of secrets.values()) {
+    if (signedBy !== authority || content.state !== 'sound') continue;
+    for (const fingerprint of content.roots.split(',')) if (fingerprint !== '') roots.add(fingerprint);
+  }
+  return [...roots];
+}
