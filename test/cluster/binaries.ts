@@ -1,11 +1,11 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { z } from 'zod';
+import { isIntact, keyedDirectory, putIntoCache } from '../support/cache.ts';
 import { run } from '../support/command.ts';
 import { findGo, goBuild, goPlatform } from '../support/go.ts';
 import { withLock } from '../support/lock.ts';
 import type { Progress } from '../support/progress.ts';
-import { isIntact, keyedDirectory, putIntoCache } from './cache.ts';
 import { type EnvtestProgram, envtestPrograms, fetchEnvtest } from './envtest.ts';
 import { type GuardedDirectory, makeGuardedDirectory } from './guardian.ts';
 import { moduleDirectory, readVersions, type Versions } from './versions.ts';

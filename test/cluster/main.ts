@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { untilInterrupted } from '../support/interrupt.ts';
 import { printProgress } from '../support/progress.ts';
 import { type Cluster, findOrBuildBinaries, startCluster } from './index.ts';
 
@@ -46,20 +47,6 @@ Try, in another terminal:
 
 Every request is in ${auditLog}.
 Ctrl-C stops it and leaves nothing behind.`;
-}
-
-// After the first signal the usual ones apply again: a second Ctrl-C ends this process at once, and the guardian cleans up.
-function untilInterrupted(): Promise<void> {
-  return new Promise((resolve) => {
-    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-    const hold = setInterval(() => {}, 3_600_000); // a promise alone keeps no process alive
-    const stop = () => {
-      clearInterval(hold);
-      for (const signal of signals) process.removeListener(signal, stop);
-      resolve();
-    };
-    for (const signal of signals) process.once(signal, stop);
-  });
 }
 
 main().catch((error: unknown) => {

@@ -1,0 +1,43 @@
+import { accessSync, constants } from 'node:fs';
+import { resolve } from 'node:path';
+import { buildOperator } from './build.ts';
+
+const usage = `Usage: npm run operator -- --kubeconfig FILE [flags of the operator]
+
+Bundles the operator and runs it against a cluster. The file must be named: the one in your home directory is never used unasked.
+\`npm run cluster\` starts a cluster to try it on, and prints the path of its kubeconfig.
+`;
+
+/** What follows `--kubeconfig`, or the `=` in it; undefined if the flag is missing or empty. */
+function kubeconfigOf(args: readonly string[]): string | undefined {
+  for (const [index, arg] of args.entries()) {
+    const value =
+      arg === '--kubeconfig' ? args[index + 1] : arg.startsWith('--kubeconfig=') ? arg.slice(13) : undefined;
+    if (value !== undefined && value !== '' && !value.startsWith('-')) return value;
+  }
+  return undefined;
+}
+
+function fail(message: string): never {
+  process.stderr.write(message);
+  process.exit(2);
+}
+
+const args = process.argv.slice(2);
+const kubeconfig = kubeconfigOf(args);
+if (kubeconfig === undefined) fail(usage);
+try {
+  accessSync(kubeconfig, constants.R_OK);
+} catch {
+  fail(`There is no readable kubeconfig at ${resolve(kubeconfig)}.\n\n${usage}`);
+}
+const bundle = await buildOperator();
+if (process.execve === undefined) throw new Error('this platform cannot replace a process');
+// This process becomes the operator: signals, exit code, terminal and memory are its own, with nothing in between to pass them on.
+process.execve(process.execPath, [process.execPath, '--enable-source-maps', bundle, ...args], definedVariables());
+
+function definedVariables(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}

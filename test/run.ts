@@ -1,0 +1,56 @@
+// `npm test [-- file filters and vitest's flags]`: builds what the chosen tests need, runs them, and ends with `N passed, M failed`.
+import { join, relative } from 'node:path';
+import { findOrBuildBinaries } from './cluster/index.ts';
+import { goProgram, goProgramDirectories } from './support/goProgram.ts';
+import { printProgress } from './support/progress.ts';
+import { Tally } from './support/tally.ts';
+
+// A log is not a terminal, even where CI=true makes libraries believe that it takes colours. Before vitest is loaded: it looks once.
+if (!process.stdout.isTTY && process.env['FORCE_COLOR'] === undefined) process.env['NO_COLOR'] = '1';
+const { createVitest, parseCLI } = await import('vitest/node');
+
+const root = join(import.meta.dirname, '..');
+
+/** Tests of units and of this folder's own helpers need nothing but Node. */
+function needsRealParts(file: string): boolean {
+  const path = relative(root, file);
+  return path.startsWith('test/') && !path.startsWith('test/support/') && path.split('/').length > 2;
+}
+
+async function prepare(files: readonly string[]): Promise<void> {
+  if (!files.some(needsRealParts)) return;
+  await findOrBuildBinaries(printProgress);
+  for (const directory of goProgramDirectories()) await goProgram(directory, printProgress);
+}
+
+async function main(): Promise<number> {
+  const { filter, options } = parseCLI(['vitest', ...process.argv.slice(2)]);
+  const tally = new Tally(process.stdout.isTTY ? undefined : printProgress);
+  const vitest = await createVitest({
+    ...options,
+    root,
+    config: join(root, 'test', 'vitest.config.ts'),
+    watch: false,
+    reporters: ['default', tally],
+  });
+  try {
+    const specifications = await vitest.globTestSpecifications(filter);
+    if (specifications.length === 0) {
+      process.stderr.write(`No test file matches ${filter.join(' ')}\n`);
+    } else {
+      await prepare(specifications.map((specification) => specification.moduleId));
+      await vitest.start(filter);
+    }
+  } finally {
+    await vitest.close();
+  }
+  process.stdout.write(`${tally.summary()}\n`);
+  return tally.succeeded ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n0 passed, 1 failed\n`);
+  process.exitCode = 1;
+}
