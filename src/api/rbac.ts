@@ -66,8 +66,8 @@ export const ownNamespaceRules: readonly ReasonedRule[] = [
     rule: { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
   },
   {
-    why: 'To remove the keys of CA generations that have expired.',
-    rule: { apiGroups: [''], resources: ['secrets'], verbs: ['delete'] },
+    why: 'To mark CA generations as retired, and to remove their keys once they have expired.',
+    rule: { apiGroups: [''], resources: ['secrets'], verbs: ['patch', 'delete'] },
   },
 ];
 
