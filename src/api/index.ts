@@ -25,7 +25,8 @@ export {
 } from './kinds.ts';
 export { AUTHORITY_FINALIZER, annotations, FIELD_MANAGER, labels, purposes } from './labels.ts';
 export { InvalidObjectError, type ObjectMeta } from './metadata.ts';
-export type { NameRule, NamespaceSelector } from './nameRules.ts';
+export type { NameRule } from './nameRules.ts';
+export type { NamespaceSelector } from './namespaceSelector.ts';
 export { defaultKeySize, type KeyAlgorithm } from './shared.ts';
 export {
   parseWorkloadCertificate,

@@ -1,89 +1,18 @@
 /** spec.names of a CertificateAuthority: rules by which a namespace may have names beyond its own. They only add; their order means nothing. */
 import { z } from 'zod';
+import { setField } from './lists.ts';
 import {
   dnsNameRules,
   emailPatternRules,
   ipRangeRules,
-  LABEL_KEY_PATTERN,
-  LABEL_VALUE_PATTERN,
   objectNameRules,
   singleLabelNameRules,
   subjectTextRules,
   uriPatternRules,
 } from './names.ts';
-import { field, matches, type Rule, textField } from './rules.ts';
+import { namespaceSelectorSchema } from './namespaceSelector.ts';
+import { field, type Rule, textField } from './rules.ts';
 import { subjectSchema } from './workloadCertificate.ts';
-
-const selectorOperators = ['In', 'NotIn', 'Exists', 'DoesNotExist'] as const;
-
-const labelKeyRules = [
-  matches(
-    LABEL_KEY_PATTERN,
-    'not a key of a label: write a name, or a DNS prefix, "/" and a name, as in "example.com/team"',
-  ),
-];
-const labelValueRules = [
-  matches(
-    LABEL_VALUE_PATTERN,
-    'not a value of a label: write at most 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit',
-  ),
-];
-
-const requirementSchema = z.object({
-  key: textField(317, 'Key of the label.', labelKeyRules),
-  operator: field(
-    z.enum(selectorOperators),
-    'In: the label is there and its value is one of values. NotIn: it is not (also if the label is missing). Exists and DoesNotExist: whether the label is there.',
-  ),
-  values: field(
-    z.array(field(z.string(), 'A value of the label.', labelValueRules, { maxLength: 63 })).max(16),
-    'Values for In and NotIn, at most 32; left out for Exists and DoesNotExist.',
-    [],
-    { 'x-kubernetes-list-type': 'set' },
-  ).optional(),
-});
-
-const requirementRule: Rule<z.output<typeof requirementSchema>> = {
-  cel: "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
-  holds: ({ operator, values }) =>
-    (operator === 'In' || operator === 'NotIn') === (values !== undefined && values.length > 0),
-  message:
-    'In and NotIn need values, Exists and DoesNotExist have none: write e.g. {key: team, operator: In, values: [build]} or {key: team, operator: Exists}',
-};
-
-const namespaceSelectorSchema = z.object({
-  matchLabels: field(
-    z.record(z.string(), field(z.string(), 'Value that the label must have.', labelValueRules, { maxLength: 63 })),
-    'Labels that the namespace must have, each with this value. Example: {team: build}.',
-    [
-      {
-        cel: 'size(self) > 0',
-        holds: (labels) => Object.keys(labels).length > 0,
-        message:
-          'an empty matchLabels would select every namespace: name a label, or write "namespaces: {}" if you mean every namespace',
-      },
-      {
-        cel: `self.all(key, key.matches('${LABEL_KEY_PATTERN}'))`,
-        holds: (labels) => Object.keys(labels).every((key) => new RegExp(LABEL_KEY_PATTERN).test(key)),
-        message: 'not a key of a label: write a name, or a DNS prefix, "/" and a name, as in "example.com/team"',
-      },
-    ],
-    { maxProperties: 8 },
-  ).optional(),
-  matchExpressions: field(
-    z.array(field(requirementSchema, 'One requirement.', [requirementRule])).max(8),
-    'Requirements on labels that the namespace must meet, all of them. Example: [{key: team, operator: In, values: [build, test]}].',
-    [
-      {
-        cel: 'size(self) > 0',
-        holds: (requirements) => requirements.length > 0,
-        message:
-          'an empty matchExpressions would select every namespace: write a requirement, or "namespaces: {}" if you mean every namespace',
-      },
-    ],
-    { 'x-kubernetes-list-type': 'atomic' },
-  ).optional(),
-});
 
 const list = <Item extends z.ZodType>(item: Item, maximum: number, description: string) =>
   field(z.array(item).max(maximum), description, [], { 'x-kubernetes-list-type': 'atomic' }).optional();
@@ -96,15 +25,11 @@ const ruleSchema = z.object({
     [],
     { 'x-mtls-required': 'say for which namespaces the rule is: write {matchLabels: {…}}, or {} for every namespace' },
   ),
-  serviceAccounts: field(
-    z
-      .array(textField(253, 'Name of a service account.', objectNameRules('ServiceAccount')))
-      .min(1)
-      .max(16),
-    `The rule is only for WorkloadCertificates whose serviceAccountName is one of these. Left out: for every WorkloadCertificate of the namespaces, with or without
-    serviceAccountName. Example: [builder].`,
-    [],
-    { 'x-kubernetes-list-type': 'set' },
+  serviceAccounts: setField(
+    textField(253, 'Name of a service account.', objectNameRules('ServiceAccount')),
+    { min: 1, max: 16 },
+    `The rule is only for WorkloadCertificates whose serviceAccountName is one of these. Left out: for every WorkloadCertificate of the
+    namespaces, with or without serviceAccountName. Example: [builder].`,
   ).optional(),
   dnsNames: list(
     textField(253, 'A DNS name, or "*." and a DNS name.', dnsNameRules),
@@ -172,4 +97,3 @@ export const nameRulesField = field(
 );
 
 export type NameRule = z.output<typeof ruleSchema>;
-export type NamespaceSelector = z.output<typeof namespaceSelectorSchema>;

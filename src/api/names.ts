@@ -142,14 +142,18 @@ const EMAIL_SYNTAX = `^${EMAIL_ATOM}([.]${EMAIL_ATOM})*@${EMAIL_DOMAIN}$`;
 const emailAdvice =
   'not an e-mail address: write ASCII, with a full domain and no display name, as in "ops@example.com"';
 
-export const emailAddressRules: readonly Rule<string>[] = [matches(EMAIL_SYNTAX, emailAdvice)];
+const shortLocalPart = matchesNot('^[^@]{65,}@', 'more than 64 characters stand before the "@"');
 
-/** An address, or `*@` for every mailbox of exactly that domain. A local part that is literally `*` cannot be told apart and is the wildcard. */
+export const emailAddressRules: readonly Rule<string>[] = [
+  matchesNot('^[*]@', 'a certificate has no wildcard for e-mail addresses: write each of them'),
+  matches(EMAIL_SYNTAX, emailAdvice),
+  shortLocalPart,
+];
+
+/** An address, or `*@` for every mailbox of exactly that domain. */
 export const emailPatternRules: readonly Rule<string>[] = [
-  matches(
-    `^${EMAIL_ATOM}([.]${EMAIL_ATOM})*@${EMAIL_DOMAIN}$`,
-    `${emailAdvice}, or "*@example.com" for every mailbox of a domain`,
-  ),
+  matches(EMAIL_SYNTAX, `${emailAdvice}, or "*@example.com" for every mailbox of a domain`),
+  shortLocalPart,
 ];
 
 /** Attributes of a subject. */
@@ -179,14 +183,10 @@ export const trustDomainRules: readonly Rule<string>[] = [
 ];
 
 const kubernetesAdvice = 'write lower-case letters, digits, "-" and ".", beginning and ending with a letter or digit';
-const SUBDOMAIN = '[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*';
+/** RFC 1123 subdomain, as Kubernetes reads it. */
+export const objectNamePattern = '[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*';
 
 /** A name of a Secret, service account or any other object (RFC 1123 subdomain, as Kubernetes reads it). */
 export function objectNameRules(of: string): readonly Rule<string>[] {
-  return [matches(`^${SUBDOMAIN}$`, `not a name of a ${of}: ${kubernetesAdvice}`)];
+  return [matches(`^${objectNamePattern}$`, `not a name of a ${of}: ${kubernetesAdvice}`)];
 }
-
-const QUALIFIED_NAME = '[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?';
-/** `[prefix/]name`, as keys of labels and annotations are. */
-export const LABEL_KEY_PATTERN = `^(${SUBDOMAIN}/)?${QUALIFIED_NAME}$`;
-export const LABEL_VALUE_PATTERN = `^(${QUALIFIED_NAME})?$`;

@@ -53,7 +53,7 @@ export function field<Schema extends z.ZodType>(
   });
 }
 
-/** Text of 1 to `maximum` characters. */
+/** Text of up to `maximum` characters. Where it may not be empty its rules say so, with what to write: `minLength` could not. */
 export function textField(
   maximum: number,
   description: string,
@@ -61,12 +61,9 @@ export function textField(
   extensions: Extensions = {},
 ): z.ZodString {
   // Counted as code points, like the API server does; `max` of zod counts UTF-16 units.
-  const bounded = z
-    .string()
-    .min(1)
-    .refine((value) => value.length <= maximum || Array.from(value).length <= maximum, {
-      error: `must have at most ${maximum} characters`,
-    });
+  const bounded = z.string().refine((value) => value.length <= maximum || Array.from(value).length <= maximum, {
+    error: `must have at most ${maximum} characters`,
+  });
   return field(bounded, description, rules, { maxLength: maximum, ...extensions });
 }
 

@@ -44,12 +44,13 @@ export function durationField(description: string, minimum: string, maximum: str
   const seconds = durationSecondsCel('self');
   const [least, most] = [parseDuration(minimum), parseDuration(maximum)];
   return textField(DURATION_MAX_LENGTH, description, [
-    matches(
-      DURATION_PATTERN,
-      'not a duration: write whole numbers with d, h, m, s in this order, as in "24h", "90m" or "1d12h"',
-    ),
     {
-      cel: `!self.matches('${DURATION_PATTERN}') || (${seconds} >= ${least} && ${seconds} <= ${most})`,
+      cel: `self != '' && self.matches('${DURATION_PATTERN}')`,
+      holds: isDuration,
+      message: 'not a duration: write whole numbers with d, h, m, s in this order, as in "24h", "90m" or "1d12h"',
+    },
+    {
+      cel: `self == '' || !self.matches('${DURATION_PATTERN}') || (${seconds} >= ${least} && ${seconds} <= ${most})`,
       holds: (value) => !isDuration(value) || (parseDuration(value) >= least && parseDuration(value) <= most),
       message: `out of range: write a duration from ${minimum} to ${maximum}`,
     },

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { durationSecondsCel, isDuration, parseDuration } from './duration.ts';
 import { certificateAuthorityKind, GROUP } from './kinds.ts';
+import { mapField, setField } from './lists.ts';
 import { objectMetaSchema, parseObject } from './metadata.ts';
 import {
   countryRules,
@@ -38,35 +39,19 @@ export const rotationPolicies = ['Always', 'Never'] as const;
 export const outputTypes = ['CombinedPEM', 'DER'] as const;
 export const deletionPolicies = ['Retain', 'Delete'] as const;
 
-const distinct = { 'x-kubernetes-list-type': 'set' } as const;
-
-function unique<Value>(values: readonly Value[]): boolean {
-  return new Set(values).size === values.length;
-}
-
-/** A list of distinct texts. The API server enforces that by `x-kubernetes-list-type: set`, with a message of its own. */
-function textSet<Item extends z.ZodType<string>>(item: Item, maximum: number, description: string) {
-  return field(
-    z.array(item).max(maximum).refine(unique, { error: 'Duplicate value: write each only once' }),
-    description,
-    [],
-    distinct,
-  );
-}
-
 const subjectAttribute = (maximum: number, what: string) =>
-  textSet(
+  setField(
     textField(maximum, `One ${what}.`, subjectTextRules),
-    8,
+    { max: 8 },
     `The ${what} attributes, at most ${maximum} characters each.`,
   );
 
 export const subjectSchema = z.object({
   organizations: subjectAttribute(64, 'organization (O)').optional(),
   organizationalUnits: subjectAttribute(64, 'organizational unit (OU)').optional(),
-  countries: textSet(
+  countries: setField(
     textField(2, 'One country code.', countryRules),
-    8,
+    { max: 8 },
     'The country (C) attributes: two capital letters of ISO 3166 each, e.g. DE.',
   ).optional(),
   localities: subjectAttribute(128, 'locality (L), e.g. a city').optional(),
@@ -129,29 +114,29 @@ const specSchema = z.object({
     the certificate has no SPIFFE ID. Example: web.`,
     objectNameRules('ServiceAccount'),
   ).optional(),
-  dnsNames: textSet(
+  dnsNames: setField(
     textField(253, 'One DNS name.', dnsNameRules),
-    100,
+    { max: 100 },
     `DNS names that the workload answers to, at most 100. Free to every namespace are the names of its own Services and pods, as web.shop.svc, web.shop,
     pod-0.web.shop.svc.cluster.local in namespace shop, and "*" as the first label of these; any other name needs a rule in the authority’s spec.names. A "*"
     stands for exactly one label. Internationalised names may be written in Unicode and stand in the certificate as A-labels (xn--…).
     Example: ["web.shop.svc", "*.web.shop.svc"].`,
   ).optional(),
-  ipAddresses: textSet(
+  ipAddresses: setField(
     textField(45, 'One IP address.', ipAddressRules),
-    100,
+    { max: 100 },
     `IP addresses that the workload answers to, in canonical text, at most 100. Each needs a rule in the authority’s spec.names. Pod addresses are reused: a
     certificate with one outlives its pod. Example: ["192.0.2.10", "2001:db8::10"].`,
   ).optional(),
-  uris: textSet(
+  uris: setField(
     textField(2048, 'One URI.', uriRules),
-    20,
+    { max: 20 },
     `Absolute URIs, scheme and host in lower case, at most 20. Each needs a rule in the authority’s spec.names. Not together with serviceAccountName, whose
     SPIFFE ID must be the only URI; and no spiffe:// URIs, which only serviceAccountName gives. Example: ["https://shop.example.com/web"].`,
   ).optional(),
-  emailAddresses: textSet(
+  emailAddresses: setField(
     textField(254, 'One e-mail address.', emailAddressRules),
-    20,
+    { max: 20 },
     'E-mail addresses, at most 20. Each needs a rule in the authority’s spec.names. Example: ["ops@example.com"].',
   ).optional(),
   commonName: textField(
@@ -179,17 +164,13 @@ const specSchema = z.object({
     '1s',
     '825d',
   ).optional(),
-  usages: field(
-    z
-      .array(field(z.enum(usages), 'One usage.'))
-      .min(1)
-      .max(4)
-      .refine(unique, { error: 'Duplicate value: write each only once' }),
-    `What the key may be used for: "server auth" and "client auth" (extended key usage), "digital signature" (key usage, always set) and "key encipherment" (key
-    usage, for RSA keys only, set for them unless usages names a key usage itself; TLS 1.2 with RSA key exchange needs it). Default: server auth, client auth. Without either of
-    these two the certificate has no extended key usage, and most TLS libraries then accept it for anything. With serviceAccountName both are needed.`,
-    [],
-    distinct,
+  usages: setField(
+    field(z.enum(usages), 'One usage.'),
+    { min: 1, max: 4 },
+    `What the key may be used for: "server auth" and "client auth" (extended key usage), "digital signature" (key usage, always set) and
+    "key encipherment" (key usage, for RSA keys only, set for them unless usages names a key usage itself; TLS 1.2 with RSA key exchange needs it).
+    Default: server auth, client auth. Without either of these two the certificate has no extended key usage, and most TLS libraries then accept it for
+    anything. With serviceAccountName both are needed.`,
   ).default(['server auth', 'client auth']),
   privateKey: field(privateKeySchema, 'What key is made. A change issues a new certificate.', [
     keySizeRule,
@@ -199,24 +180,17 @@ const specSchema = z.object({
     encoding: 'PKCS8',
     rotationPolicy: 'Always',
   }),
-  outputs: field(
-    z
-      .array(
-        z.object({
-          type: field(
-            z.enum(outputTypes),
-            `CombinedPEM: tls-combined.pem, the key followed by the certificates, for programs that read one file (HAProxy, MongoDB). DER: key.der,
-            the key as PKCS#8 in DER (Java, JDBC).`,
-          ),
-        }),
-      )
-      .max(8)
-      .refine((outputs) => unique(outputs.map(({ type }) => type)), {
-        error: 'Duplicate value: write each type only once',
-      }),
+  outputs: mapField(
+    z.object({
+      type: field(
+        z.enum(outputTypes),
+        `CombinedPEM: tls-combined.pem, the key followed by the certificates, for programs that read one file (HAProxy, MongoDB). DER: key.der,
+        the key as PKCS#8 in DER (Java, JDBC).`,
+      ),
+    }),
+    'type',
+    { max: 8 },
     'Further forms of key and certificate, as further keys in the same Secret. Default: none. Example: [{type: CombinedPEM}].',
-    [],
-    { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] },
   ).optional(),
   secretTemplate: secretTemplateField.optional(),
   deletionPolicy: field(

@@ -6,7 +6,9 @@ export function yamlFile(
   objects: readonly object[],
   comments: readonly (readonly [object: number, path: readonly (string | number)[], text: string])[] = [],
 ): string {
-  const documents = objects.map((object) => new Document(withoutUndefined(object), { aliasDuplicateObjects: false }));
+  const documents = objects.map(
+    (object) => new Document(withoutUndefined(object), { aliasDuplicateObjects: false, compat: 'yaml-1.1' }),
+  );
   for (const [index, path, text] of comments) {
     const node: unknown = documents[index]?.getIn(path, true);
     if (!isNode(node)) throw new Error(`no ${path.join('.')} to comment`);

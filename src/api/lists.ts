@@ -1,0 +1,57 @@
+/** Lists whose items must differ: the API server enforces that by the list's type, the parser by the same rule. */
+import { z } from 'zod';
+import { field } from './rules.ts';
+
+/** A list of distinct texts (`x-kubernetes-list-type: set`). */
+export function setField<Item extends z.ZodType<string>>(
+  item: Item,
+  length: { min?: number; max: number },
+  description: string,
+) {
+  const list = z
+    .array(item)
+    .min(length.min ?? 0)
+    .max(length.max)
+    .check((payload) => {
+      for (const index of repetitions(payload.value)) payload.issues.push(duplicate(payload.value[index], index));
+    });
+  return field(list, description, [], { 'x-kubernetes-list-type': 'set' });
+}
+
+/** A list of objects that differ in one text (`x-kubernetes-list-type: map`). */
+export function mapField<Key extends string, Item extends z.ZodType<Record<Key, string>>>(
+  item: Item,
+  key: Key,
+  length: { max: number },
+  description: string,
+) {
+  const list = z
+    .array(item)
+    .max(length.max)
+    .check((payload) => {
+      for (const index of repetitions(payload.value.map((value) => value[key]))) {
+        payload.issues.push(duplicate(payload.value[index], index));
+      }
+    });
+  return field(list, description, [], { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
+}
+
+/** Indexes of what was there before. */
+function repetitions(values: readonly string[]): number[] {
+  const seen = new Set<string>();
+  return values.flatMap((value, index) => {
+    if (seen.has(value)) return [index];
+    seen.add(value);
+    return [];
+  });
+}
+
+function duplicate(input: unknown, index: number) {
+  return {
+    code: 'custom' as const,
+    message: 'Duplicate value: write each only once',
+    path: [index],
+    input,
+    continue: true,
+  };
+}

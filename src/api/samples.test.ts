@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import { parseCertificateAuthority } from './certificateAuthority.ts';
+import { InvalidObjectError } from './metadata.ts';
+import { badCertificateAuthorities, goodCertificateAuthorities } from './samples/certificateAuthorities.ts';
+import { badWorkloadCertificates, goodWorkloadCertificates } from './samples/workloadCertificates.ts';
+import { parseWorkloadCertificate } from './workloadCertificate.ts';
+
+const kinds = [
+  {
+    kind: 'WorkloadCertificate',
+    parse: parseWorkloadCertificate,
+    metadata: { name: 'web', namespace: 'shop' },
+    good: goodWorkloadCertificates,
+    bad: badWorkloadCertificates,
+  },
+  {
+    kind: 'CertificateAuthority',
+    parse: parseCertificateAuthority,
+    metadata: { name: 'default' },
+    good: goodCertificateAuthorities,
+    bad: badCertificateAuthorities,
+  },
+];
+
+describe.each(kinds)('the parser of $kind', ({ kind, parse, metadata, good, bad }) => {
+  test.each(good)('takes $title', ({ spec }) => {
+    expect(parse({ metadata, spec }).spec).toMatchObject(spec);
+  });
+
+  test.each(bad.filter(({ parser }) => parser !== null))('refuses $title', ({ spec, field, message, parser }) => {
+    const problems = problemsOf(() => parse({ metadata, spec }));
+    expect(problems).toContainEqual({
+      path: expect.stringContaining(field),
+      message: expect.stringContaining(parser ?? message),
+    });
+  });
+
+  test('names the object and every field that is wrong', () => {
+    const spec = {
+      ...good[0]?.spec,
+      secretName: 'Web',
+      trustDomain: 'A',
+      authorityRef: { name: 'B' },
+      maxCertificateDuration: 'x',
+    };
+    const problems = problemsOf(() => parse({ metadata, spec }));
+    expect(problems).toHaveLength(2);
+    expect(() => parse({ metadata, spec })).toThrow(
+      `${kind} ${Object.values(metadata).reverse().join('/')} is invalid: spec.`,
+    );
+  });
+
+  test.each([undefined, null, 7, 'x', [], {}, { metadata: null }, { metadata: { name: '' } }])(
+    'refuses %j as an object',
+    (object) => {
+      expect(problemsOf(() => parse(object)).length).toBeGreaterThan(0);
+    },
+  );
+
+  test.each([null, 'x', { conditions: 7 }, { revision: 'x' }])(
+    'judges an object whatever its status is: %j',
+    (status) => {
+      expect(parse({ metadata, spec: good[0]?.spec, status }).status).toEqual({});
+    },
+  );
+});
+
+function problemsOf(parse: () => unknown): readonly { path: string; message: string }[] {
+  try {
+    parse();
+  } catch (error) {
+    if (error instanceof InvalidObjectError) return error.problems;
+    throw error;
+  }
+  return [];
+}

@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseCertificateAuthority } from '../../src/api/certificateAuthority.ts';
+import { certificateAuthorityKind, workloadCertificateKind } from '../../src/api/kinds.ts';
+import { badCertificateAuthorities, goodCertificateAuthorities } from '../../src/api/samples/certificateAuthorities.ts';
+import { badWorkloadCertificates, goodWorkloadCertificates } from '../../src/api/samples/workloadCertificates.ts';
+import { parseWorkloadCertificate } from '../../src/api/workloadCertificate.ts';
+import { type Cluster, startCluster } from '../cluster/index.ts';
+import { printProgress } from '../support/progress.ts';
+import { causes, send } from './control.ts';
+
+const crds = join(import.meta.dirname, '..', '..', 'crds');
+let cluster: Cluster;
+
+beforeAll(async () => {
+  cluster = await startCluster({ log: printProgress });
+  await cluster.kubectl(['apply', '-f', crds]);
+  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
+  await cluster.kubectl(['create', 'namespace', 'shop']);
+});
+
+afterAll(() => cluster?.stop());
+
+const kinds = [
+  {
+    kind: workloadCertificateKind,
+    namespace: 'shop',
+    parse: parseWorkloadCertificate,
+    good: goodWorkloadCertificates,
+    bad: badWorkloadCertificates,
+  },
+  {
+    kind: certificateAuthorityKind,
+    namespace: undefined,
+    parse: parseCertificateAuthority,
+    good: goodCertificateAuthorities,
+    bad: badCertificateAuthorities,
+  },
+];
+
+describe.each(kinds)('$kind.kind', ({ kind, namespace, parse, good, bad }) => {
+  const collection = `${kind.path(namespace)}?dryRun=All&fieldValidation=Strict`;
+  const object = (spec: object, name = 'web'): object => ({
+    apiVersion: 'mtls-operator.io/v1alpha1',
+    kind: kind.kind,
+    metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
+    spec,
+  });
+
+  test.each(good)('accepts $title, with the defaults that the parser fills', async ({ spec }) => {
+    const answer = await send(cluster, 'POST', collection, object(spec));
+    expect(causes(answer)).toEqual([]);
+    expect(answer.body['spec']).toEqual(parse(object(spec)).spec);
+  });
+
+  test.each(bad)('refuses $title, naming the field and what to write', async ({ spec, field, message }) => {
+    const answer = await send(cluster, 'POST', collection, object(spec));
+    expect(answer.status).toBe(422);
+    expect(causes(answer)).toContainEqual({ field, message: expect.stringContaining(message) });
+  });
+
+  test('refuses a field that does not exist', async () => {
+    const answer = await send(cluster, 'POST', collection, object({ ...good[0]?.spec, dnsName: 'web' }));
+    expect(answer.status).toBe(400);
+    expect(answer.body['message']).toContain('unknown field "spec.dnsName"');
+  });
+});
