@@ -1,6 +1,7 @@
 // Name constraints of CAs (RFC 5280 §4.2.1.10). Verifiers read the RFC differently; what passes here passes with all of them: a permitted
 // subtree is read as its narrowest reader does, an excluded one as its widest.
 
+import { isIPv4 } from 'node:net';
 import type { NameConstraints, NameSubtrees } from './decodeExtensions.ts';
 import { type Element, readDer } from './der.ts';
 import { quote } from './errors.ts';
@@ -136,27 +137,25 @@ const ipRules: Rules<Buffer> = {
 
 // ---------------------------------------------------------------- URI
 
-/**
- * The host of a URI; '' if it has none, or if it is an address, which no constraint can speak about, or if verifiers disagree about it (OpenSSL
- * ends it at the next ':' anywhere, then at the next '/').
- */
+/** The host of a URI as the RFC says; '' if it has none or is an address, which no constraint can speak about. */
 function hostOf(uri: string): string {
-  const rest = uri.split('://').slice(1).join('://');
-  const [host = ''] = rest.split(/[/?#]/);
-  const [beforeColon = '', ...more] = rest.split(':');
-  const [byOpenssl = ''] = more.length > 0 ? [beforeColon] : rest.split('/');
-  const bare = host.replace(/:[0-9]*$/, '');
-  return bare !== byOpenssl || /[@[\]]|(^|\.)[0-9]+$/.test(bare) ? '' : bare;
+  const [, host = ''] = /^[^:]*:\/\/(?:[^/?#@]*@)?([^/?#:[\]]*)/.exec(uri) ?? [];
+  return isIPv4(host) ? '' : host;
+}
+
+/** And as OpenSSL reads it: up to the next ':' anywhere, else up to the next '/', user information and query included. */
+function hostsOf(uri: string): string[] {
+  const rest = uri.slice(uri.indexOf('://') + 3);
+  const end = rest.includes(':') ? rest.indexOf(':') : rest.indexOf('/');
+  return [hostOf(uri), end < 0 ? rest : rest.slice(0, end)];
 }
 
 const uriRules: Rules<string> = {
   bases: (subtrees) => subtrees.uris,
   // The RFC and OpenSSL: 'example.com' is that host alone. Go: also what is below.
-  permits: (name) => (base) => {
-    const host = hostOf(name);
-    return base.startsWith('.') ? withinDomain(host, base) : host === base.toLowerCase();
-  },
-  excludes: (name) => (base) => withinDomain(hostOf(name), base),
+  permits: (name) => (base) =>
+    hostsOf(name).every((host) => (base.startsWith('.') ? withinDomain(host, base) : host === base.toLowerCase())),
+  excludes: (name) => (base) => hostsOf(name).some((host) => withinDomain(host, base)),
   // Go refuses such a URI under constraints of any kind, even if they say nothing of URIs.
   impossible: (name) =>
     hostOf(name) === '' ? 'has no host name, which verifiers demand under name constraints such as those' : undefined,

@@ -1,0 +1,3 @@
+module mtls-operator.io/test/certificate/verifier
+
+go 1.24
