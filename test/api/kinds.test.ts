@@ -1,22 +1,17 @@
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseCertificateAuthority } from '../../src/api/certificateAuthority.ts';
 import { certificateAuthorityKind, workloadCertificateKind } from '../../src/api/kinds.ts';
 import { badCertificateAuthorities, goodCertificateAuthorities } from '../../src/api/samples/certificateAuthorities.ts';
 import { badWorkloadCertificates, goodWorkloadCertificates } from '../../src/api/samples/workloadCertificates.ts';
 import { parseWorkloadCertificate } from '../../src/api/workloadCertificate.ts';
-import { type Cluster, startCluster } from '../cluster/index.ts';
-import { printProgress } from '../support/progress.ts';
+import type { Cluster } from '../cluster/index.ts';
+import { startClusterWithKinds } from './cluster.ts';
 import { causes, send } from './control.ts';
 
-const crds = join(import.meta.dirname, '..', '..', 'crds');
 let cluster: Cluster;
 
 beforeAll(async () => {
-  cluster = await startCluster({ log: printProgress });
-  await cluster.kubectl(['apply', '-f', crds]);
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
-  await cluster.kubectl(['create', 'namespace', 'shop']);
+  cluster = await startClusterWithKinds();
 });
 
 afterAll(() => cluster?.stop());

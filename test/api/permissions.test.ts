@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { operatorAccount } from '../../src/api/rbac.ts';
+import type { Cluster, KubectlOptions, User } from '../cluster/index.ts';
+import { waitFor } from '../support/waitFor.ts';
+import { startClusterWithKinds } from './cluster.ts';
+
+let cluster: Cluster;
+let operator: KubectlOptions;
+
+/** May create and change WorkloadCertificates in namespace shop and do nothing else. */
+const creator: KubectlOptions = { as: { name: 'creator' } };
+/** The same, and impersonate the service account `web`. */
+const trusted: KubectlOptions = { as: { name: 'trusted' } };
+const userRoles = { admin: { name: 'ann' }, edit: { name: 'ed' }, view: { name: 'vi' } } satisfies Record<string, User>;
+
+const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+const denied =
+  /may not have the identity of the service account web: .*needs permission to impersonate that service account/;
+
+const certificate = (name: string, spec: object): object => ({
+  apiVersion: 'mtls-operator.io/v1alpha1',
+  kind: 'WorkloadCertificate',
+  metadata: { name, namespace: 'shop' },
+  spec: { secretName: name, dnsNames: ['web.shop.svc'], ...spec },
+});
+
+const put = (verb: 'create' | 'replace', object: object, as: KubectlOptions): Promise<string> =>
+  cluster.kubectl([verb, '-f', '-'], { ...as, input: JSON.stringify(object) });
+
+async function may(as: KubectlOptions, verb: string, resource: string, ...where: string[]): Promise<boolean> {
+  const answer = cluster.kubectl(['auth', 'can-i', verb, resource, ...where], as);
+  // kubectl ends with 1 for "no".
+  return answer.then(
+    (text) => text.trim() === 'yes',
+    () => false,
+  );
+}
+
+beforeAll(async () => {
+  cluster = await startClusterWithKinds();
+  operator = { kubeconfig: await cluster.kubeconfigForServiceAccount(operatorAccount) };
+  const grant = async (name: string, subject: string, ...rule: string[]): Promise<void> => {
+    await cluster.kubectl(['create', 'role', name, '-n', 'shop', ...rule]);
+    await cluster.kubectl(['create', 'rolebinding', name, '-n', 'shop', `--role=${name}`, subject]);
+  };
+  const writing = ['--verb=create,get,update', '--resource=workloadcertificates.mtls-operator.io'];
+  await grant('creating', '--user=creator', ...writing);
+  await grant('trusted', '--user=trusted', ...writing);
+  await grant(
+    'impersonating',
+    '--user=trusted',
+    '--verb=impersonate',
+    '--resource=serviceaccounts',
+    '--resource-name=web',
+  );
+  // More than the operator has, so that its exemption shows.
+  const account = `--serviceaccount=${operatorAccount.namespace}:${operatorAccount.name}`;
+  await grant('operating', account, ...writing);
+  for (const [role, { name }] of Object.entries(userRoles)) {
+    await cluster.kubectl(['create', 'rolebinding', role, '-n', 'shop', `--clusterrole=${role}`, `--user=${name}`]);
+  }
+  // The API server learns of roles and policies by watching, and the controller manager aggregates roles in its own time.
+  await waitFor('the policy to be enforced', async () => {
+    const refused = put('create', certificate('probe', { serviceAccountName: 'web' }), creator);
+    return refused
+      .then(() => cluster.kubectl(['delete', 'wcert', '-n', 'shop', 'probe']).then(() => false))
+      .catch((error) => denied.test(String(error)));
+  });
+  await waitFor('the roles to be aggregated', () => may({ as: userRoles.view }, 'watch', 'wcert', '-n', 'shop'));
+  await waitFor('the roles to be aggregated', () => may({ as: userRoles.edit }, 'create', 'wcert', '-n', 'shop'));
+  await waitFor('the roles to be aggregated', () => may({ as: userRoles.admin }, 'create', 'wcert', '-n', 'shop'));
+});
+
+afterAll(() => cluster?.stop());
+
+describe('a user who may only create WorkloadCertificates', () => {
+  test('gets one without a service account', async () => {
+    await put('create', certificate('plain', {}), creator);
+  });
+
+  test('does not get the identity of a service account, and is told what to ask for', async () => {
+    const refused = put('create', certificate('identity', { serviceAccountName: 'web' }), creator);
+    await expect(refused).rejects.toThrow(denied);
+    await expect(refused).rejects.toThrow('creator may not have');
+    await expect(refused).rejects.toThrow('ask for the verb "impersonate" on serviceaccounts in this namespace');
+  });
+
+  test('does not get it by a change', async () => {
+    await put('create', certificate('changed', {}), creator);
+    await expect(put('replace', certificate('changed', { serviceAccountName: 'web' }), creator)).rejects.toThrow(
+      denied,
+    );
+  });
+
+  test('does not get it by sending the key of another’s identity elsewhere', async () => {
+    await put('create', certificate('others', { serviceAccountName: 'web' }), {});
+    for (const spec of [{ secretName: 'mine' }, { authorityRef: { name: 'mine' } }]) {
+      await expect(
+        put('replace', certificate('others', { serviceAccountName: 'web', ...spec }), creator),
+      ).rejects.toThrow(denied);
+    }
+  });
+
+  test('may change what does not concern the identity, and take it away', async () => {
+    await put('create', certificate('kept', { serviceAccountName: 'web' }), {});
+    await put('replace', certificate('kept', { serviceAccountName: 'web', duration: '12h' }), creator);
+    await put('replace', certificate('kept', {}), creator);
+  });
+});
+
+describe('a user who may impersonate one service account', () => {
+  test('gets its identity', async () => {
+    await put('create', certificate('trusted', { serviceAccountName: 'web' }), trusted);
+    await put('replace', certificate('trusted', { serviceAccountName: 'web', secretName: 'elsewhere' }), trusted);
+  });
+
+  test('does not get another’s', async () => {
+    const other = certificate('trusted', { serviceAccountName: 'cart' });
+    await expect(put('replace', other, trusted)).rejects.toThrow(
+      'may not have the identity of the service account cart',
+    );
+  });
+});
+
+describe('the roles of every cluster', () => {
+  test.each(['admin', 'edit'] as const)(
+    '%s may do everything with WorkloadCertificates, and gets identities',
+    async (role) => {
+      const as = { as: userRoles[role] };
+      for (const verb of verbs) expect([verb, await may(as, verb, 'wcert', '-n', 'shop')]).toEqual([verb, true]);
+      await put('create', certificate(`by-${role}`, { serviceAccountName: 'web' }), as);
+      expect(await may(as, 'patch', 'wcert', '--subresource=status', '-n', 'shop')).toBe(false);
+      expect(await may(as, 'create', 'mca')).toBe(false);
+    },
+  );
+
+  test('view may read WorkloadCertificates and no more', async () => {
+    const as = { as: userRoles.view };
+    const allowed: string[] = [];
+    for (const verb of verbs) if (await may(as, verb, 'wcert', '-n', 'shop')) allowed.push(verb);
+    expect(allowed).toEqual(['get', 'list', 'watch']);
+  });
+});
+
+describe('the operator', () => {
+  test('is exempt from the policy', async () => {
+    await put('create', certificate('by-operator', { serviceAccountName: 'web' }), operator);
+  });
+
+  test.each([
+    ['list', 'wcert', []],
+    ['patch', 'wcert', ['--subresource=status']],
+    ['update', 'wcert', ['--subresource=finalizers']],
+    ['create', 'mca', []],
+    ['patch', 'mca', ['--subresource=status']],
+    ['watch', 'namespaces', []],
+    ['update', 'secrets', []],
+    ['create', 'events.events.k8s.io', []],
+  ])('may %s %s %j everywhere', async (verb, resource, more) => {
+    expect(await may(operator, verb, resource, '-A', ...more)).toBe(true);
+  });
+
+  test.each([
+    ['update', 'leases.coordination.k8s.io'],
+    ['delete', 'secrets'],
+  ])('may %s %s in its own namespace only', async (verb, resource) => {
+    expect(await may(operator, verb, resource, '-n', operatorAccount.namespace)).toBe(true);
+    expect(await may(operator, verb, resource, '-n', 'kube-system')).toBe(false);
+  });
+
+  test.each([
+    ['patch', 'secrets'],
+    ['delete', 'wcert'],
+    ['patch', 'wcert'],
+    ['delete', 'mca'],
+    ['get', 'pods'],
+    ['impersonate', 'serviceaccounts'],
+    ['create', 'serviceaccounts/token'],
+  ])('may not %s %s', async (verb, resource) => {
+    expect(await may(operator, verb, resource, '-n', 'kube-system')).toBe(false);
+  });
+});
