@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from './clock.ts';
 import { isStatus } from './errors.ts';
-import { property, stringAt } from './json.ts';
 import { microTime } from './lease.ts';
 import { type Log, messageOf } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -235,7 +234,7 @@ class Recorder implements EventRecorder {
       await this.#request('POST', resourcePath(EVENTS, namespace), body);
     } catch (error) {
       // The answer to a former try was lost.
-      if (!isStatus(error, 409) || stringAt(property(body, 'metadata'), 'name') === undefined) throw error;
+      if (!isStatus(error, 409)) throw error;
     }
   }
 
@@ -261,12 +260,15 @@ function seriesKey({ regarding, type, reason, action, note }: EventInput): strin
   ]);
 }
 
-/** `<object>.<random>`, within the 253 characters of a name. */
+/** `<object>.<random>`, within the 253 characters of a DNS subdomain; some kinds have names that are none. */
 function eventName(objectName: string): string {
-  return `${objectName
+  const name = objectName
     .slice(0, 200)
-    .replace(/[^a-z0-9.-]/g, '-')
-    .replace(/[.-]+$/, '')}.${randomUUID().replaceAll('-', '').slice(0, 16)}`;
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]+/g, '-')
+    .replace(/-*\.[.-]*/g, '.')
+    .replace(/^[.-]+|[.-]+$/g, '');
+  return `${name || 'event'}.${randomUUID().replaceAll('-', '').slice(0, 16)}`;
 }
 
 /** At most `bytes` of UTF-8, without half a character at the end. */

@@ -145,8 +145,9 @@ class Election {
     for (;;) {
       await sleep(clock, this.#retryMs, signal).catch(() => {});
       if (signal.aborted) return 'ended';
-      // Looked at before anything else: after a freeze of the process, somebody else leads.
-      const left = this.#deadlineMs - (clock.monotonic() - this.#renewedAt);
+      // Looked at before anything else: after a freeze of the process, somebody else leads. The deadline counts from when a renewal was
+      // due, as in client-go.
+      const left = Math.min(this.#retryMs + this.#deadlineMs, this.#durationMs) - (clock.monotonic() - this.#renewedAt);
       if (left <= 0) return 'lost';
       const renewed = await this.#try(left, signal);
       if (signal.aborted) return 'ended';

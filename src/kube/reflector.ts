@@ -5,7 +5,7 @@ import { type Log, messageOf } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { type Fault, type Input, initialState, pauseMs, type State, step } from './reflectorState.ts';
 import { type Identity, identify, type Resource, resourcePath } from './resource.ts';
-import { statusError } from './status.ts';
+import { watchError } from './status.ts';
 import type { Store, StoreWriter, Versioned } from './store.ts';
 import type { Transport } from './transport.ts';
 
@@ -242,7 +242,7 @@ class Loop<T extends Versioned> {
     const type = stringAt(line, 'type');
     const object = property(line, 'object');
     if (type === 'ERROR') {
-      const error = statusError(object, 500);
+      const error = watchError(object);
       const fault = faultOf(error);
       this.#complain(error, 'watch ended by the API server');
       return fault;

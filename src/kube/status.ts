@@ -8,16 +8,19 @@ export function apiErrorOf(answer: WireAnswer, nowMs: number): ApiError {
   return statusError(parseBody(answer.body), answer.status, parseRetryAfter(answer.headers['retry-after'], nowMs));
 }
 
-/** A Kubernetes Status as an error: from an answer's body, or from the ERROR event of a watch. `status` stands in for a missing code. */
-export function statusError(body: unknown, status: number, retryAfterMs?: number): ApiError {
+/** The ERROR event of a watch as an error: its Status carries the code, for the answer itself was a 200. */
+export function watchError(object: unknown): ApiError {
+  return statusError(object, numberAt(object, 'code') ?? 500);
+}
+
+function statusError(body: unknown, status: number, retryAfterMs?: number): ApiError {
   const details = property(body, 'details');
   const name = stringAt(details, 'name');
   const kind = stringAt(details, 'kind');
-  const code = numberAt(body, 'code');
   const wait = numberAt(details, 'retryAfterSeconds');
   const isStatusKind = stringAt(body, 'kind') === 'Status';
   return new ApiError({
-    status: isStatusKind && code !== undefined && status === 200 ? code : status,
+    status,
     reason: (isStatusKind && stringAt(body, 'reason')) || `HTTP ${status}`,
     message: (isStatusKind && printable(stringAt(body, 'message'))) || `the API server answered HTTP ${status}`,
     causes: causesOf(details),
