@@ -25,7 +25,11 @@ function command(program: string, ...args: readonly string[]): Check {
 
 async function trackedFiles(): Promise<string[]> {
   // Files not yet added count too: they are what is about to be committed.
-  const { stdout } = await run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root });
+  const { stdout } = await run(
+    'git',
+    ['-c', 'safe.directory=*', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+    { cwd: root },
+  );
   return stdout.split('\0').filter((file) => file !== '' && existsSync(join(root, file)));
 }
 
