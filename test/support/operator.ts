@@ -73,11 +73,15 @@ export class OperatorProcess implements AsyncDisposable {
   }
 
   /** Resolves when it leads and has judged every certificate. */
-  async ready(): Promise<void> {
-    await waitFor('the operator to lead', () => {
-      if (this.exited) throw new Error(`the operator has ended:\n${this.lines.slice(-20).join('\n')}`);
-      return this.log.some(({ msg }) => msg === 'judged every certificate');
-    });
+  async ready(timeoutMs = 30_000): Promise<void> {
+    await waitFor(
+      'the operator to lead',
+      () => {
+        if (this.exited) throw new Error(`the operator has ended:\n${this.lines.slice(-20).join('\n')}`);
+        return this.log.some(({ msg }) => msg === 'judged every certificate');
+      },
+      { timeoutMs },
+    );
   }
 
   async metrics(): Promise<string> {

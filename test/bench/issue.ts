@@ -1,0 +1,120 @@
+/** Certificates per second, against a bare client that makes the same two writes; rounds take turns in one run. */
+
+import { printProgress } from '../support/progress.ts';
+import {
+  cpuMilliseconds,
+  createCertificates,
+  createNamespace,
+  openBench,
+  quantile,
+  ReadyWatcher,
+  runScript,
+  transportFor,
+} from './harness.ts';
+
+export interface IssueResult {
+  readonly benchmark: 'issue';
+  readonly count: number;
+  readonly rounds: number;
+  readonly concurrency: number;
+  readonly certificatesPerSecond: number;
+  readonly bareCertificatesPerSecond: number;
+  /** Ours divided by the bare client's, medians. */
+  readonly ratio: number;
+  readonly operatorCpuMillisecondsPerCertificate: number;
+  readonly bareCpuMillisecondsPerCertificate: number;
+  /** Requests of the operator to the API server, by method, watches and the Lease included, over all rounds. */
+  readonly operatorRequests: Readonly<Record<string, number>>;
+}
+
+const CONCURRENCY = 16;
+
+export async function measureIssuing(count: number, rounds: number): Promise<IssueResult> {
+  const bench = await openBench();
+  try {
+    const ours: number[] = [];
+    const bare: number[] = [];
+    const ourCpu: number[] = [];
+    const bareCpu: number[] = [];
+    const requests: Record<string, number> = {};
+    // Makes the authority, and warms the API server up.
+    await createNamespace(bench, 'warm');
+    await createCertificates(bench, 'warm', 100);
+    const warmUp = await bench.operator();
+    await warmUp.stop();
+    for (let round = 0; round < rounds; round += 1) {
+      await createNamespace(bench, `bare-${round}`);
+      await createCertificates(bench, `bare-${round}`, count);
+      const result = await runScript('bare.ts', [
+        bench.cluster.kubeconfig,
+        `bare-${round}`,
+        String(count),
+        String(CONCURRENCY),
+      ]);
+      bare.push(count / Number(result['seconds']));
+      bareCpu.push(Number(result['cpuMilliseconds']) / count);
+      // The operator would set right what the bare client wrote.
+      await deleteAll(bench, `bare-${round}`);
+
+      const namespace = `ours-${round}`;
+      await createNamespace(bench, namespace);
+      const operator = await bench.operator();
+      const watching = await transportFor(bench.cluster.kubeconfig);
+      const watcher = new ReadyWatcher(watching, namespace);
+      const before = cpuMilliseconds(operator.pid);
+      await createCertificates(bench, namespace, count);
+      await watcher.reached(count);
+      ourCpu.push((cpuMilliseconds(operator.pid) - before) / count);
+      await watcher.stop();
+      await watching.close();
+      countRequests(await operator.metrics(), requests);
+      await operator.stop();
+      ours.push(await throughput(bench, round, count));
+      printProgress(
+        `  round ${round + 1}: ${ours.at(-1)?.toFixed(0)} certificates/s, bare client ${bare.at(-1)?.toFixed(0)}`,
+      );
+    }
+    const certificatesPerSecond = quantile(ours, 0.5);
+    const bareCertificatesPerSecond = quantile(bare, 0.5);
+    return {
+      benchmark: 'issue',
+      count,
+      rounds,
+      concurrency: CONCURRENCY,
+      certificatesPerSecond,
+      bareCertificatesPerSecond,
+      ratio: Math.round((certificatesPerSecond / bareCertificatesPerSecond) * 100) / 100,
+      operatorCpuMillisecondsPerCertificate: quantile(ourCpu, 0.5),
+      bareCpuMillisecondsPerCertificate: quantile(bareCpu, 0.5),
+      operatorRequests: requests,
+    };
+  } finally {
+    await bench.close();
+  }
+}
+
+/** Certificates that were created while no operator ran, issued by one that starts: nobody else loads the machine meanwhile. */
+async function throughput(bench: Awaited<ReturnType<typeof openBench>>, round: number, count: number): Promise<number> {
+  const namespace = `full-${round}`;
+  await createNamespace(bench, namespace);
+  await createCertificates(bench, namespace, count);
+  const watching = await transportFor(bench.cluster.kubeconfig);
+  const watcher = new ReadyWatcher(watching, namespace);
+  const operator = await bench.operator({ noWait: true });
+  await watcher.reached(count);
+  const times = [...watcher.times].sort((a, b) => a - b);
+  await watcher.stop();
+  await watching.close();
+  await operator.stop();
+  // From the first status to the last there is one certificate less than there are statuses.
+  return ((count - 1) * 1000) / ((times.at(-1) ?? 0) - (times[0] ?? 0));
+}
+
+function countRequests(metrics: string, into: Record<string, number>): void {
+  for (const [, code, method, value] of metrics.matchAll(
+    /^rest_client_requests_total\{code="([^"]+)",method="([A-Z]+)"[^}]*\} (\d+)$/gm,
+  )) {
+    const key = `${method} ${code}`;
+    into[key] = (into[key] ?? 0) + Number(value);
+  }
+}

@@ -1,0 +1,39 @@
+/** `npm run bench -- [issue|latency|sign|memory|renewals|all] [--count N] [--rounds N] [--json]` */
+import { parseArgs } from 'node:util';
+import { printProgress } from '../support/progress.ts';
+import { measureIssuing } from './issue.ts';
+import { measureLatency } from './latency.ts';
+import { measureMemory } from './memory.ts';
+import { measureRenewals } from './renewals.ts';
+import { measureSigning } from './sign.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { count: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'boolean', default: false } },
+});
+const count = (standard: number): number => (values.count === undefined ? standard : Number(values.count));
+
+const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
+  sign: () => measureSigning(),
+  issue: () => measureIssuing(count(300), Number(values.rounds ?? 5)),
+  latency: () => measureLatency(count(200)),
+  renewals: () => measureRenewals(count(5000)),
+  memory: () => measureMemory(count(10_000)),
+};
+
+const wanted = positionals.length === 0 || positionals.includes('all') ? Object.keys(benchmarks) : positionals;
+for (const name of wanted) {
+  const measure = benchmarks[name];
+  if (measure === undefined)
+    throw new Error(`there is no benchmark "${name}": choose from ${Object.keys(benchmarks).join(', ')}, all`);
+  printProgress(`${name} ...`);
+  const result = await measure();
+  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
+}
+
+function table(result: object): string {
+  const rows = Object.entries(result).map(
+    ([key, value]) => `  ${key.padEnd(42)} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+  );
+  return `${rows.join('\n')}\n\n`;
+}
