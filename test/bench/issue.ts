@@ -5,6 +5,7 @@ import {
   cpuMilliseconds,
   createCertificates,
   createNamespace,
+  deleteAll,
   openBench,
   quantile,
   ReadyWatcher,
