@@ -36,13 +36,13 @@ export function mapField<Key extends string, Item extends z.ZodType<Record<Key, 
   return field(list, description, [], { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
 }
 
-/** Indexes of what was there before. */
+/** Indexes of what was there once before; a third time is not reported again, as the API server does. */
 function repetitions(values: readonly string[]): number[] {
-  const seen = new Set<string>();
+  const times = new Map<string, number>();
   return values.flatMap((value, index) => {
-    if (seen.has(value)) return [index];
-    seen.add(value);
-    return [];
+    const before = times.get(value) ?? 0;
+    times.set(value, before + 1);
+    return before === 1 ? [index] : [];
   });
 }
 

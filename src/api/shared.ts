@@ -82,12 +82,12 @@ export const conditionSchema = z.object({
   type: textField(316, 'What the condition is about, in CamelCase.', [
     matches(
       '^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$',
-      'not a type of condition',
+      'not a type of condition: write one CamelCase word',
     ),
   ]),
   status: field(z.enum(['True', 'False', 'Unknown']), 'Whether it is so: True, False or Unknown.'),
   reason: textField(CONDITION_REASON_MAX_LENGTH, 'Why, as one CamelCase word for machines. Reasons are stable.', [
-    matches('^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', 'not a reason'),
+    matches('^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', 'not a reason: write one CamelCase word'),
   ]),
   message: field(z.string(), 'Why, for people: what is wrong, where, and what to do.', [], {
     maxLength: CONDITION_MESSAGE_MAX_LENGTH,
