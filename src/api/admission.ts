@@ -1,23 +1,31 @@
 /**
- * Who may ask for which identity. Whoever reads the Secret of a WorkloadCertificate with serviceAccountName is that service account to every peer, and
- * the operator writes the Secret for whoever asks: without this policy, creating WorkloadCertificates would mean being every service account of the namespace.
+ * Who may ask for which identity. Whoever reads the Secret of a WorkloadCertificate with serviceAccountName is that
+ * service account to every peer, and the operator writes the Secret for whoever asks: without this policy, creating
+ * WorkloadCertificates would mean being every service account of the namespace.
  */
 import { GROUP, VERSION, workloadCertificateKind } from './kinds.ts';
 import { operatorAccount } from './rbac.ts';
 
 const POLICY_NAME = `serviceaccounts.${workloadCertificateKind.crdName}`;
 
-/** The fields that decide whose identity a certificate is and who can read its key: to change one of them is to ask for the identity anew. */
-const deciding = [
-  ['serviceAccountName', 'variables.account == oldObject.spec.?serviceAccountName.orValue("")'],
-  ['secretName', 'object.spec.secretName == oldObject.spec.secretName'],
-  ['authorityRef', 'object.spec.?authorityRef == oldObject.spec.?authorityRef'],
-] as const;
+/**
+ * The fields that decide whose identity a certificate is and who can read its key: to change one of them is to ask for
+ * the identity anew.
+ */
+const unchanged = [
+  "variables.account == oldObject.spec.?serviceAccountName.orValue('')",
+  'object.spec.secretName == oldObject.spec.secretName',
+  // Annotations make other controllers copy a Secret to other namespaces.
+  'object.spec.?secretTemplate == oldObject.spec.?secretTemplate',
+  // Another authority may mean another trust domain, hence another identity.
+  'object.spec.?authorityRef == oldObject.spec.?authorityRef',
+];
 
 const message =
-  'spec.serviceAccountName gives the identity of a service account to whoever reads the Secret, hence whoever sets it, or changes secretName or ' +
-  'authorityRef beside it, needs permission to impersonate that service account: ask for the verb "impersonate" on serviceaccounts in this namespace ' +
-  '(the role "edit" has it), or leave serviceAccountName out';
+  'spec.serviceAccountName gives the identity of a service account to whoever reads the Secret, hence whoever sets ' +
+  'it, or changes secretName, secretTemplate or authorityRef beside it, needs permission to impersonate that service ' +
+  'account: ask for the verb "impersonate" on serviceaccounts in this namespace (the role "edit" has it), or leave ' +
+  'serviceAccountName out';
 
 export const serviceAccountPolicy = {
   apiVersion: 'admissionregistration.k8s.io/v1',
@@ -38,8 +46,8 @@ export const serviceAccountPolicy = {
     },
     variables: [
       { name: 'operator', expression: `'system:serviceaccount:${operatorAccount.namespace}:${operatorAccount.name}'` },
-      { name: 'account', expression: 'object.spec.?serviceAccountName.orValue("")' },
-      { name: 'unchanged', expression: `oldObject != null && ${deciding.map(([, same]) => same).join(' && ')}` },
+      { name: 'account', expression: "object.spec.?serviceAccountName.orValue('')" },
+      { name: 'unchanged', expression: ['oldObject != null', ...unchanged].join(' && ') },
       {
         name: 'permitted',
         expression:
@@ -50,7 +58,8 @@ export const serviceAccountPolicy = {
     validations: [
       {
         expression:
-          "variables.account == '' || request.userInfo.username == variables.operator || variables.unchanged || variables.permitted",
+          "variables.account == '' || request.userInfo.username == variables.operator || " +
+          'variables.unchanged || variables.permitted',
         message,
         messageExpression:
           `'%s may not have the identity of the service account %s: ${message}'` +

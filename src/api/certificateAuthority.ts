@@ -34,7 +34,8 @@ const selfSignedSchema = z.object({
   root: field(
     z.object({
       duration: durationField(
-        `How long the root lives. Default: ${ROOT_DURATION} (ten years); at most 36500d. Every trust store has to learn of a new root, so make it long.`,
+        `How long the root lives. Default: ${ROOT_DURATION} (ten years); at most 36500d. Every trust store has to learn of
+        a new root, so make it long.`,
         '1m',
         '36500d',
       ).default(ROOT_DURATION),
@@ -45,8 +46,8 @@ const selfSignedSchema = z.object({
   issuing: field(
     z.object({
       duration: durationField(
-        `How long an issuing CA lives. Default: ${ISSUING_DURATION} (a year); shorter than the root. It is renewed in time, which touches neither trust stores nor
-        certificates that are in use.`,
+        `How long an issuing CA lives. Default: ${ISSUING_DURATION} (a year); shorter than the root. It is renewed in
+        time, which touches neither trust stores nor certificates that are in use.`,
         '1m',
         '36500d',
       ).default(ISSUING_DURATION),
@@ -70,35 +71,41 @@ const trustDomainImmutable: Rule<string> = {
   // Only the API server sees the object as it was before.
   holds: () => true,
   message:
-    'trustDomain cannot be changed, since every identity given so far carries it: make another CertificateAuthority and point authorityRef to it',
+    'trustDomain cannot be changed, since every identity given so far carries it: make another CertificateAuthority ' +
+    'and point authorityRef to it',
 };
 
 const specSchema = z.object({
   trustDomain: textField(
     255,
-    `The SPIFFE trust domain of every identity that this authority gives: spiffe://<trustDomain>/ns/<namespace>/sa/<service account>. Required, and never to be
-    changed. Clusters that share a trust domain cannot tell each other’s workloads apart: give each its own. Example: cluster.local.`,
+    `The SPIFFE trust domain of every identity that this authority gives:
+    spiffe://<trustDomain>/ns/<namespace>/sa/<service account>. Required, and never to be changed. Clusters that share
+    a trust domain cannot tell each other’s workloads apart: give each its own. Example: cluster.local.`,
     [...trustDomainRules, trustDomainImmutable],
   ),
   selfSigned: field(
     selfSignedSchema,
-    'A root and issuing CA that the operator makes and renews itself, kept as Secrets in its own namespace. Exactly one of selfSigned and provided. Example: {}.',
+    `A root and issuing CA that the operator makes and renews itself, kept as Secrets in its own namespace. Exactly
+    one of selfSigned and provided. Example: {}.`,
     [issuingShorterThanRoot],
   ).optional(),
   provided: field(
     z.object({
       secretName: textField(
         253,
-        `Name of the Secret in the operator’s namespace: tls.crt (the CA certificate, then its intermediates), tls.key (its private key) and ca.crt (the roots;
-        may be left out if tls.crt ends with the root). Required. Example: corporate-ca.`,
+        `Name of the Secret in the operator’s namespace: tls.crt (the CA certificate, then its intermediates), tls.key
+        (its private key) and ca.crt (the roots; may be left out if tls.crt ends with the root). Required. Example:
+        corporate-ca.`,
         objectNameRules('Secret'),
       ),
     }),
-    'A CA or intermediate that is brought along. Renewing it is up to whoever brings it. Exactly one of selfSigned and provided.',
+    `A CA or intermediate that is brought along. Renewing it is up to whoever brings it. Exactly one of selfSigned and
+    provided.`,
   ).optional(),
   maxCertificateDuration: durationField(
-    `The longest life of a certificate: a longer duration of a WorkloadCertificate is shortened to it. Default: ${MAX_CERTIFICATE_DURATION}; with selfSigned at most a
-    sixth of issuing.duration, so that a certificate never has to end early with its CA; at most 825d.`,
+    `The longest life of a certificate: a longer duration of a WorkloadCertificate is shortened to it. Default:
+    ${MAX_CERTIFICATE_DURATION}; with selfSigned at most a sixth of issuing.duration, so that a certificate never has
+    to end early with its CA; at most 825d.`,
     '1m',
     '825d',
   ).default(MAX_CERTIFICATE_DURATION),
@@ -112,10 +119,13 @@ const specRules: readonly Rule<Spec>[] = [
     cel: 'has(self.selfSigned) != has(self.provided)',
     holds: ({ selfSigned, provided }) => (selfSigned === undefined) !== (provided === undefined),
     message:
-      'write exactly one of selfSigned and provided: "selfSigned: {}" for a CA that the operator makes, or "provided: {secretName: …}" for one that you bring',
+      'write exactly one of selfSigned and provided: "selfSigned: {}" for a CA that the operator makes, or ' +
+      '"provided: {secretName: …}" for one that you bring',
   },
   {
-    cel: `!has(self.selfSigned) || ${durationSecondsCel('self.maxCertificateDuration')} * 6 <= ${durationSecondsCel('self.selfSigned.issuing.duration')}`,
+    cel:
+      `!has(self.selfSigned) || ${durationSecondsCel('self.maxCertificateDuration')} * 6 <= ` +
+      durationSecondsCel('self.selfSigned.issuing.duration'),
     holds: ({ selfSigned, maxCertificateDuration }) =>
       selfSigned === undefined ||
       !isDuration(maxCertificateDuration) ||
@@ -130,7 +140,10 @@ const specRules: readonly Rule<Spec>[] = [
       text: ({ selfSigned, maxCertificateDuration }) => {
         const issuing = selfSigned?.issuing.duration ?? '';
         const most = isDuration(issuing) ? Math.floor(parseDuration(issuing) / 6) : 0;
-        return `maxCertificateDuration (${maxCertificateDuration}) must be at most a sixth of selfSigned.issuing.duration (${issuing}): write ${most}s or less`;
+        return (
+          `maxCertificateDuration (${maxCertificateDuration}) must be at most a sixth of ` +
+          `selfSigned.issuing.duration (${issuing}): write ${most}s or less`
+        );
       },
     },
   },
@@ -157,8 +170,8 @@ export const certificateAuthorityStatusSchema = z.object({
   observedGeneration: observedGenerationField.optional(),
   phase: field(
     z.enum(authorityPhases),
-    `Pending: the CA is not there yet. Ready: it signs. Unavailable: it cannot sign, the condition Ready says why. Deleting: it waits for the
-    WorkloadCertificates that still ask for it.`,
+    `Pending: the CA is not there yet. Ready: it signs. Unavailable: it cannot sign, the condition Ready says why.
+    Deleting: it waits for the WorkloadCertificates that still ask for it.`,
   ).optional(),
   root: field(z.object(certificateFields), 'The root that peers trust.').optional(),
   issuing: field(
@@ -178,7 +191,8 @@ export const certificateAuthorityStatusSchema = z.object({
           role: field(z.enum(generationRoles), 'Root or Issuing.'),
           phase: field(
             z.enum(generationPhases),
-            `Prepared: made and not yet signing. Active: signs. Retired: signs no more, but certificates that it signed are still in use.`,
+            `Prepared: made and not yet signing. Active: signs. Retired: signs no more, but certificates that it
+            signed are still in use.`,
           ).optional(),
         }),
       )

@@ -26,8 +26,8 @@ export function findCondition(conditions: readonly Condition[] | undefined, type
 }
 
 /**
- * The conditions with `next` in the place of the one of its type, others as they are. `lastTransitionTime` stays while `status` is equal.
- * If nothing differs the same array is returned, so that "nothing to write" is `===`.
+ * The conditions with `next` in the place of the one of its type, others as they are. `lastTransitionTime` stays while
+ * `status` is equal. If nothing differs the same array is returned, so that "nothing to write" is `===`.
  *
  * @param now RFC 3339; used only if the status differs from before.
  */

@@ -134,14 +134,16 @@ function define(
 export const kindDefinitions: readonly KindDefinition[] = [
   define(
     workloadCertificateKind,
-    'A WorkloadCertificate asks for a key and a certificate in a Secret of its namespace, renewed before it expires for as long as the object exists.',
+    'A WorkloadCertificate asks for a key and a certificate in a Secret of its namespace, renewed before it expires' +
+      ' for as long as the object exists.',
     workloadCertificateSpecSchema,
     workloadCertificateStatusSchema,
     workloadCertificateColumns,
   ),
   define(
     certificateAuthorityKind,
-    'A CertificateAuthority signs the certificates of WorkloadCertificates in every namespace, and says who may have which names.',
+    'A CertificateAuthority signs the certificates of WorkloadCertificates in every namespace, and says who may ' +
+      'have which names.',
     certificateAuthoritySpecSchema,
     certificateAuthorityStatusSchema,
     certificateAuthorityColumns,

@@ -1,9 +1,13 @@
 /**
- * Durations as users write them: whole numbers with d, h, m, s, the larger unit first, each at most once: `1d12h`, `90m`, `8760h`.
- * Go's own notation has neither days nor a fixed order, ISO 8601 and `format: duration` admit `P1D` and `-5m`; hence a notation of our own.
+ * Durations as users write them: whole numbers with d, h, m, s, the larger unit first, each at most once: `1d12h`,
+ * `90m`, `8760h`. Go's own notation has neither days nor a fixed order, ISO 8601 and `format: duration` admit `P1D` and
+ * `-5m`; hence a notation of our own.
  */
 
-/** RE2 and JavaScript alike. The lengths keep the sum inside a 53-bit integer. It matches the empty text too: see `isDuration`. */
+/**
+ * RE2 and JavaScript alike. The lengths keep the sum inside a 53-bit integer. It matches the empty text too: see
+ * `isDuration`.
+ */
 export const DURATION_PATTERN = '^([0-9]{1,6}d)?([0-9]{1,8}h)?([0-9]{1,9}m)?([0-9]{1,10}s)?$';
 export const DURATION_MAX_LENGTH = 40;
 

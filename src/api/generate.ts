@@ -1,6 +1,6 @@
 /**
- * Writes what is generated from this folder: crds/, the operator's permissions and docs/reference.md. With --check it writes nothing and fails if a file is out
- * of date, missing or left over.
+ * Writes what is generated from this folder: crds/, the operator's permissions and docs/reference.md. With --check it
+ * writes nothing and fails if a file is out of date, missing or left over.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

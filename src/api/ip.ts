@@ -1,4 +1,7 @@
-/** IP addresses and CIDRs as the API server's CEL library judges them: no zone, no leading zeros, no IPv4 in the guise of IPv6. */
+/**
+ * IP addresses and CIDRs as the API server's CEL library judges them: no zone, no leading zeros, no IPv4 in the guise
+ * of IPv6.
+ */
 import { isIP } from 'node:net';
 
 /** The canonical text (RFC 5952 for IPv6), or undefined if it is not an address. */

@@ -15,8 +15,8 @@ export interface Kind {
   /** Name of the CustomResourceDefinition. */
   readonly crdName: string;
   /**
-   * Path on the API server. Without a namespace: all namespaces (or a cluster-scoped kind, which has none). Without a name: the collection.
-   * Arguments are escaped, so that a name from outside cannot climb out of its path.
+   * Path on the API server. Without a namespace: all namespaces (or a cluster-scoped kind, which has none). Without a
+   * name: the collection. Arguments are escaped, so that a name from outside cannot climb out of its path.
    */
   path(namespace?: string, name?: string, subresource?: 'status'): string;
 }

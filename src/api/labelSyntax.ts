@@ -16,7 +16,8 @@ const keyExpression = new RegExp(KEY_PATTERN);
 const valueExpression = new RegExp(VALUE_PATTERN);
 
 const notKey =
-  'not the key of a label or annotation: write a name of 1 to 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit, ' +
+  'not the key of a label or annotation: write a name of 1 to 63 letters, digits, "-", "_" and ".", beginning and ' +
+  'ending with a letter or digit, ' +
   'or a DNS prefix, "/" and such a name, as in "example.com/team"';
 const notValue =
   'not the value of a label: write at most 63 letters, digits, "-", "_" and ".", beginning and ending with a letter or digit';
@@ -32,7 +33,10 @@ export const labelKeyField = textField(MAX_KEY_LENGTH, 'Key of the label.', [
 
 export const labelValueField = textField(63, 'A value of the label.', [matches(VALUE_PATTERN, notValue)]);
 
-/** Keys of a map have no schema of their own: a rule on the map judges them, and the values for the sake of one kind of message. */
+/**
+ * Keys of a map have no schema of their own: a rule on the map judges them, and the values for the sake of one kind of
+ * message.
+ */
 export const keysRule: Rule<Entries> = {
   cel: `self.all(key, size(key) <= ${MAX_KEY_LENGTH} && key.matches('${KEY_PATTERN}') && key.indexOf('/') <= ${MAX_PREFIX_LENGTH})`,
   holds: (map) =>
@@ -48,7 +52,10 @@ export const labelValuesRule: Rule<Entries> = {
   message: notValue,
 };
 
-/** A map of text to text, bounded in every direction, since a map without bounds exceeds the cost budget of any rule on it. */
+/**
+ * A map of text to text, bounded in every direction, since a map without bounds exceeds the cost budget of any rule on
+ * it.
+ */
 export function mapOfText(
   bounds: { readonly entries: number; readonly length: number },
   description: string,

@@ -1,6 +1,6 @@
 /**
- * Every key of ours on objects of Kubernetes, in one place: these are as much an API as the kinds, since a restart, a restore
- * and a newer version of the operator read them again.
+ * Every key of ours on objects of Kubernetes, in one place: these are as much an API as the kinds, since a restart, a
+ * restore and a newer version of the operator read them again.
  */
 import { GROUP } from './kinds.ts';
 
@@ -8,8 +8,8 @@ const key = <Name extends string>(name: Name): `${typeof GROUP}/${Name}` => `${G
 
 export const labels = {
   /**
-   * On every Secret that the operator writes. Its caches select on it, so that they hold our Secrets and never all of the cluster's.
-   * Values: `purposes`.
+   * On every Secret that the operator writes. Its caches select on it, so that they hold our Secrets and never all of
+   * the cluster's. Values: `purposes`.
    */
   purpose: key('purpose'),
   /** On a Secret of a CA generation: the CertificateAuthority's name (which is a label value by its length). */
@@ -25,15 +25,27 @@ export const purposes = {
 
 export const annotations = {
   // Written by people.
-  /** On a WorkloadCertificate: an RFC 3339 time. One certificate is issued at that time, whatever the present one is like. */
+  /**
+   * On a WorkloadCertificate: an RFC 3339 time. One certificate is issued at that time, whatever the present one is
+   * like.
+   */
   renewAt: key('renew-at'),
-  /** On a Secret of type kubernetes.io/tls: the name of the WorkloadCertificate that may take it over and replace its contents. */
+  /**
+   * On a Secret of type kubernetes.io/tls: the name of the WorkloadCertificate that may take it over and replace its
+   * contents.
+   */
   adopt: key('adopt'),
-  /** On a CertificateAuthority whose root's Secret is lost: the root's fingerprint, by which its loss is accepted and a new root made. */
+  /**
+   * On a CertificateAuthority whose root's Secret is lost: the root's fingerprint, by which its loss is accepted and a
+   * new root made.
+   */
   replaceMissingRoot: key('replace-missing-root'),
 
   // Written by the operator on a WorkloadCertificate's Secret.
-  /** Name of the WorkloadCertificate that owns the Secret. This, not an owner reference, is ownership: it survives backup and restore. */
+  /**
+   * Name of the WorkloadCertificate that owns the Secret. This, not an owner reference, is ownership: it survives
+   * backup and restore.
+   */
   certificate: key('certificate'),
   /** UID of that WorkloadCertificate when the Secret was written; it differs after a restore, and that is no conflict. */
   certificateUid: key('certificate-uid'),
@@ -43,7 +55,10 @@ export const annotations = {
   revision: key('revision'),
   /** Value of `renewAt` that was honoured last: the same request is honoured once. */
   renewedAt: key('renewed-at'),
-  /** The keys of the template's labels and annotations as written (JSON): they are ours to remove when the template loses them. */
+  /**
+   * The keys of the template's labels and annotations as written (JSON): they are ours to remove when the template
+   * loses them.
+   */
   template: key('template'),
   /** Output types in the Secret, sorted, comma-separated. */
   outputs: key('outputs'),

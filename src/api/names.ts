@@ -1,6 +1,6 @@
 /**
- * The form of every kind of name that a certificate can carry: what can be judged from the text alone. Whether a namespace may have a name is the
- * authority's to say, and the canonical spelling is the X.509 part's.
+ * The form of every kind of name that a certificate can carry: what can be judged from the text alone. Whether a
+ * namespace may have a name is the authority's to say, and the canonical spelling is the X.509 part's.
  */
 import { canonicalCidr, canonicalIp } from './ip.ts';
 import { matches, matchesNot, type Rule } from './rules.ts';
@@ -11,8 +11,8 @@ const DNS_LABEL = `${DNS_EDGE}(${DNS_INNER}{0,61}${DNS_EDGE})?`;
 const ASCII_LABEL = '[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?';
 
 /**
- * DNS names. Internationalised names may be written in Unicode; they stand in the certificate as A-labels (xn--…). The pattern lets
- * through what the rules beside it refuse, so that one mistake gives one message.
+ * DNS names. Internationalised names may be written in Unicode; they stand in the certificate as A-labels (xn--…). The
+ * pattern lets through what the rules beside it refuse, so that one mistake gives one message.
  */
 export const dnsNameRules: readonly Rule<string>[] = [
   {
@@ -57,7 +57,8 @@ export const ipAddressRules: readonly Rule<string>[] = [
     cel: 'isIP(self)',
     holds: (address) => canonicalIp(address) !== undefined,
     message:
-      'not an IP address: write IPv4 as in "192.0.2.1" or IPv6 as in "2001:db8::1", without port, prefix length, zone or leading zeros, ' +
+      'not an IP address: write IPv4 as in "192.0.2.1" or IPv6 as in "2001:db8::1", without port, prefix length, ' +
+      'zone or leading zeros, ' +
       'and IPv4 never as "::ffff:192.0.2.1"',
   },
   {
@@ -132,7 +133,8 @@ export const uriPatternRules: readonly Rule<string>[] = [
   matches(uriSyntax('*'), uriAdvice),
   matchesNot(
     '^[^:]*:[*]|^[^:]*://[^/]*[*]|[^/:][*]$|[*].',
-    '"*" stands for the rest of a URI, after the host: write it last and behind a "/" or ":", as in "https://shop.example.com/*"',
+    '"*" stands for the rest of a URI, after the host: write it last and behind a "/" or ":", as in ' +
+      '"https://shop.example.com/*"',
   ),
 ];
 

@@ -10,7 +10,8 @@ const requirementSchema = z.object({
   key: labelKeyField,
   operator: field(
     z.enum(selectorOperators),
-    'In: the label is there and its value is one of values. NotIn: it is not (also if the label is missing). Exists and DoesNotExist: whether the label is there.',
+    `In: the label is there and its value is one of values. NotIn: it is not (also if the label is missing). Exists
+    and DoesNotExist: whether the label is there.`,
   ),
   values: setField(
     labelValueField,
@@ -24,7 +25,8 @@ const requirementRule: Rule<z.output<typeof requirementSchema>> = {
   holds: ({ operator, values }) =>
     (operator === 'In' || operator === 'NotIn') === (values !== undefined && values.length > 0),
   message:
-    'In and NotIn need values, Exists and DoesNotExist have none: write e.g. {key: team, operator: In, values: [build]} or {key: team, operator: Exists}',
+    'In and NotIn need values, Exists and DoesNotExist have none: write e.g. {key: team, operator: In, values: ' +
+    '[build]} or {key: team, operator: Exists}',
 };
 
 export const namespaceSelectorSchema = z.object({
@@ -37,7 +39,8 @@ export const namespaceSelectorSchema = z.object({
         cel: 'size(self) > 0',
         holds: (labels) => Object.keys(labels).length > 0,
         message:
-          'an empty matchLabels would select every namespace: name a label, or write "namespaces: {}" if you mean every namespace',
+          'an empty matchLabels would select every namespace: name a label, or write "namespaces: {}" if you mean ' +
+          'every namespace',
       },
       keysRule,
       labelValuesRule,
@@ -45,13 +48,15 @@ export const namespaceSelectorSchema = z.object({
   ).optional(),
   matchExpressions: field(
     z.array(field(requirementSchema, 'One requirement.', [requirementRule])).max(8),
-    'Requirements on labels that the namespace must meet, all of them. Example: [{key: team, operator: In, values: [build, test]}].',
+    `Requirements on labels that the namespace must meet, all of them. Example: [{key: team, operator: In, values:
+    [build, test]}].`,
     [
       {
         cel: 'size(self) > 0',
         holds: (requirements) => requirements.length > 0,
         message:
-          'an empty matchExpressions would select every namespace: write a requirement, or "namespaces: {}" if you mean every namespace',
+          'an empty matchExpressions would select every namespace: write a requirement, or "namespaces: {}" if you ' +
+          'mean every namespace',
       },
     ],
     { 'x-kubernetes-list-type': 'atomic' },

@@ -1,4 +1,7 @@
-/** Permissions: what the operator itself may do, each with its reason, and what users get through the roles that every cluster has. */
+/**
+ * Permissions: what the operator itself may do, each with its reason, and what users get through the roles that every
+ * cluster has.
+ */
 import { certificateAuthorityKind, GROUP, workloadCertificateKind } from './kinds.ts';
 
 /** The service account that the operator runs as, unless it is installed elsewhere. */
@@ -31,7 +34,8 @@ export const clusterRules: readonly ReasonedRule[] = [
   },
   {
     why:
-      'For deletionPolicy Delete: where OwnerReferencesPermissionEnforcement is on, a Secret may only name a WorkloadCertificate as its blocking owner ' +
+      'For deletionPolicy Delete: where OwnerReferencesPermissionEnforcement is on, a Secret may only name a ' +
+      'WorkloadCertificate as its blocking owner ' +
       'with this permission.',
     rule: { apiGroups: [GROUP], resources: [`${wcert}/finalizers`], verbs: ['update'] },
   },
@@ -49,7 +53,8 @@ export const clusterRules: readonly ReasonedRule[] = [
   },
   {
     why:
-      'Keys and certificates are written into Secrets, and watched so that damage is mended. RBAC cannot narrow this to our own Secrets: the operator can ' +
+      'Keys and certificates are written into Secrets, and watched so that damage is mended. RBAC cannot narrow ' +
+      'this to our own Secrets: the operator can ' +
       'read every Secret. There is no delete here, and no patch: what is written is written whole.',
     rule: { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch', 'create', 'update'] },
   },

@@ -1,6 +1,7 @@
 /**
- * A rule of validation is written once for both places that apply it: as CEL for the API server, which refuses at `kubectl apply`, and as a
- * function for the operator, which meets objects that were stored under an older CRD. One table of tests holds the two together.
+ * A rule of validation is written once for both places that apply it: as CEL for the API server, which refuses at
+ * `kubectl apply`, and as a function for the operator, which meets objects that were stored under an older CRD. One
+ * table of tests holds the two together.
  */
 import { z } from 'zod';
 
@@ -28,8 +29,8 @@ export interface Extensions {
 }
 
 /**
- * The schema with its documentation (for `kubectl explain` and the reference) and its rules. Call it last: any further method of zod
- * returns a copy without them.
+ * The schema with its documentation (for `kubectl explain` and the reference) and its rules. Call it last: any further
+ * method of zod returns a copy without them.
  */
 export function field<Schema extends z.ZodType>(
   schema: Schema,
@@ -53,7 +54,10 @@ export function field<Schema extends z.ZodType>(
   });
 }
 
-/** Text of up to `maximum` characters. Where it may not be empty its rules say so, with what to write: `minLength` could not. */
+/**
+ * Text of up to `maximum` characters. Where it may not be empty its rules say so, with what to write: `minLength` could
+ * not.
+ */
 export function textField(
   maximum: number,
   description: string,

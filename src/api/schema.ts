@@ -1,6 +1,7 @@
 /**
- * From a zod schema to the structural schema that a CustomResourceDefinition takes: OpenAPI 3.0 without references, unions and whatever else the
- * API server refuses. A construct that has no such form fails here, by its path, instead of at the API server.
+ * From a zod schema to the structural schema that a CustomResourceDefinition takes: OpenAPI 3.0 without references,
+ * unions and whatever else the API server refuses. A construct that has no such form fails here, by its path, instead
+ * of at the API server.
  */
 import { z } from 'zod';
 import { pathText } from './metadata.ts';

@@ -5,8 +5,9 @@ import { keysRule, labelValuesRule, mapOfText } from './labelSyntax.ts';
 import { field, type Rule } from './rules.ts';
 
 /**
- * Prefixes whose keys have a meaning to the operator or to Kubernetes, so that a template could corrupt either: kubectl's last-applied-configuration
- * decides what `kubectl apply` removes, kubernetes.io/service-account.name what the token controller deletes. app.kubernetes.io is there for users.
+ * Prefixes whose keys have a meaning to the operator or to Kubernetes, so that a template could corrupt either:
+ * kubectl's last-applied-configuration decides what `kubectl apply` removes, kubernetes.io/service-account.name what
+ * the token controller deletes. app.kubernetes.io is there for users.
  */
 const RESERVED_PATTERN = `^([a-z0-9.-]+[.])?(${GROUP.replace('.', '[.]')}|kubernetes[.]io|k8s[.]io)/`;
 const ALLOWED_PATTERN = '^app[.]kubernetes[.]io/';
@@ -35,6 +36,6 @@ export const secretTemplateField = field(
       [keysRule, reservedRule],
     ).optional(),
   }),
-  `Labels and annotations for the Secret, beside those of the operator. They are restored when somebody removes them; a change rewrites the Secret without a
-  new certificate. Labels and annotations that others add are left alone.`,
+  `Labels and annotations for the Secret, beside those of the operator. They are restored when somebody removes them;
+  a change rewrites the Secret without a new certificate. Labels and annotations that others add are left alone.`,
 );

@@ -24,14 +24,14 @@ export const keySizeRule: Rule<{ algorithm: KeyAlgorithm; size?: number | undefi
 
 export const keyAlgorithmField = field(
   z.enum(keyAlgorithms),
-  `Algorithm of the key: ECDSA, RSA or Ed25519. Every TLS library knows ECDSA and RSA; browsers and many older clients refuse Ed25519. Making an RSA
-  key takes about a thousand times the work of an ECDSA key.`,
+  `Algorithm of the key: ECDSA, RSA or Ed25519. Every TLS library knows ECDSA and RSA; browsers and many older clients
+  refuse Ed25519. Making an RSA key takes about a thousand times the work of an ECDSA key.`,
 );
 
 export const keySizeField = field(
   z.int32(),
-  `Size of the key in bits: 256 (curve P-256) or 384 (P-384) for ECDSA; 2048, 3072 or 4096 for RSA; left out for Ed25519.
-  Default: 256 for ECDSA, 2048 for RSA.`,
+  `Size of the key in bits: 256 (curve P-256) or 384 (P-384) for ECDSA; 2048, 3072 or 4096 for RSA; left out for
+  Ed25519. Default: 256 for ECDSA, 2048 for RSA.`,
 );
 
 /** The size that a key has if none is asked for; undefined for Ed25519, which has but one. */
@@ -67,7 +67,8 @@ export const lastFailureTimeField = timeField('When issuance last failed.');
 
 export const fingerprintField = textField(
   64,
-  'SHA-256 of the certificate (DER) in lower-case hexadecimal, as "openssl x509 -fingerprint -sha256" prints it in capitals with colons.',
+  `SHA-256 of the certificate (DER) in lower-case hexadecimal, as "openssl x509 -fingerprint -sha256" prints it in
+  capitals with colons.`,
 );
 export const serialNumberField = textField(
   64,
@@ -111,7 +112,8 @@ export function conditionsField(types: string) {
 
 export const observedGenerationField = field(
   z.int().min(0),
-  'The metadata.generation that this status tells about: if it is behind, the operator has not yet seen the last change of spec.',
+  `The metadata.generation that this status tells about: if it is behind, the operator has not yet seen the last
+  change of spec.`,
   [],
   { format: 'int64' },
 );

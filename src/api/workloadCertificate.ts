@@ -70,18 +70,21 @@ const privateKeySchema = z.object({
   size: keySizeField.optional(),
   encoding: field(
     z.enum(keyEncodings),
-    `How tls.key is written: PKCS8 ("BEGIN PRIVATE KEY", any algorithm), PKCS1 ("BEGIN RSA PRIVATE KEY", RSA only) or SEC1
-    ("BEGIN EC PRIVATE KEY", ECDSA only).`,
+    `How tls.key is written: PKCS8 ("BEGIN PRIVATE KEY", any algorithm), PKCS1 ("BEGIN RSA PRIVATE KEY", RSA only) or
+    SEC1 ("BEGIN EC PRIVATE KEY", ECDSA only).`,
   ).default('PKCS8'),
   rotationPolicy: field(
     z.enum(rotationPolicies),
-    `Always makes a new key for every certificate. Never keeps the key in the Secret for as long as it fits algorithm and size: use it where the
-    key itself is pinned by peers. A key that leaked then stays in use: delete the Secret to get a new one.`,
+    `Always makes a new key for every certificate. Never keeps the key in the Secret for as long as it fits algorithm
+    and size: use it where the key itself is pinned by peers. A key that leaked then stays in use: delete the Secret
+    to get a new one.`,
   ).default('Always'),
 });
 
 const encodingRule: Rule<z.output<typeof privateKeySchema>> = {
-  cel: "self.encoding == 'PKCS8' || (self.encoding == 'PKCS1' && self.algorithm == 'RSA') || (self.encoding == 'SEC1' && self.algorithm == 'ECDSA')",
+  cel:
+    "self.encoding == 'PKCS8' || (self.encoding == 'PKCS1' && self.algorithm == 'RSA') || " +
+    "(self.encoding == 'SEC1' && self.algorithm == 'ECDSA')",
   holds: ({ algorithm, encoding }) =>
     encoding === 'PKCS8' || (encoding === 'PKCS1' ? algorithm === 'RSA' : algorithm === 'ECDSA'),
   message: 'PKCS1 is for RSA keys and SEC1 for ECDSA keys only: write PKCS8, which is for every algorithm',
@@ -97,9 +100,10 @@ const authorityRefSchema = z.object({
 const specSchema = z.object({
   secretName: textField(
     253,
-    `Name of the Secret in the same namespace that receives key and certificate: tls.key, tls.crt (the certificate, then intermediates) and ca.crt (the
-    roots to verify peers with), of type kubernetes.io/tls. Required. Example: web-mtls. A Secret of that name that something else made is never
-    overwritten: the condition Ready then says SecretConflict. After a change of this field the old Secret stays behind.`,
+    `Name of the Secret in the same namespace that receives key and certificate: tls.key, tls.crt (the certificate,
+    then intermediates) and ca.crt (the roots to verify peers with), of type kubernetes.io/tls. Required. Example:
+    web-mtls. A Secret of that name that something else made is never overwritten: the condition Ready then says
+    SecretConflict. After a change of this field the old Secret stays behind.`,
     objectNameRules('Secret'),
   ),
   authorityRef: field(
@@ -108,31 +112,35 @@ const specSchema = z.object({
   ).default({ name: 'default', kind: certificateAuthorityKind.kind, group: GROUP }),
   serviceAccountName: textField(
     253,
-    `Name of a service account of the same namespace. If set, the certificate is an X.509-SVID: it carries the SPIFFE ID
-    spiffe://<trust domain>/ns/<namespace>/sa/<service account> as its only URI and serves both as server and as client. Whoever reads the Secret is that
-    service account to every peer: setting it therefore needs permission to impersonate the service account (the role "edit" has it). If left out,
-    the certificate has no SPIFFE ID. Example: web.`,
+    `Name of a service account of the same namespace. If set, the certificate is an X.509-SVID: it carries the SPIFFE
+    ID spiffe://<trust domain>/ns/<namespace>/sa/<service account> as its only URI and serves both as server and as
+    client. Whoever reads the Secret is that service account to every peer: setting it therefore needs permission to
+    impersonate the service account (the role "edit" has it). If left out, the certificate has no SPIFFE ID. Example:
+    web.`,
     objectNameRules('ServiceAccount'),
   ).optional(),
   dnsNames: setField(
     textField(253, 'One DNS name.', dnsNameRules),
     { max: 100 },
-    `DNS names that the workload answers to, at most 100. Free to every namespace are the names of its own Services and pods, as web.shop.svc, web.shop,
-    pod-0.web.shop.svc.cluster.local in namespace shop, and "*" as the first label of these; any other name needs a rule in the authority’s spec.names. A "*"
-    stands for exactly one label. Internationalised names may be written in Unicode and stand in the certificate as A-labels (xn--…).
-    Example: ["web.shop.svc", "*.web.shop.svc"].`,
+    `DNS names that the workload answers to, at most 100. Free to every namespace are the names of its own Services
+    and pods, as web.shop.svc, web.shop, pod-0.web.shop.svc.cluster.local in namespace shop, and "*" as the first
+    label of these; any other name needs a rule in the authority’s spec.names. A "*" stands for exactly one label.
+    Internationalised names may be written in Unicode and stand in the certificate as A-labels (xn--…). Example:
+    ["web.shop.svc", "*.web.shop.svc"].`,
   ).optional(),
   ipAddresses: setField(
     textField(45, 'One IP address.', ipAddressRules),
     { max: 100 },
-    `IP addresses that the workload answers to, in canonical text, at most 100. Each needs a rule in the authority’s spec.names. Pod addresses are reused: a
-    certificate with one outlives its pod. Example: ["192.0.2.10", "2001:db8::10"].`,
+    `IP addresses that the workload answers to, in canonical text, at most 100. Each needs a rule in the authority’s
+    spec.names. Pod addresses are reused: a certificate with one outlives its pod. Example: ["192.0.2.10",
+    "2001:db8::10"].`,
   ).optional(),
   uris: setField(
     textField(2048, 'One URI.', uriRules),
     { max: 20 },
-    `Absolute URIs, scheme and host in lower case, at most 20. Each needs a rule in the authority’s spec.names. Not together with serviceAccountName, whose
-    SPIFFE ID must be the only URI; and no spiffe:// URIs, which only serviceAccountName gives. Example: ["https://shop.example.com/web"].`,
+    `Absolute URIs, scheme and host in lower case, at most 20. Each needs a rule in the authority’s spec.names. Not
+    together with serviceAccountName, whose SPIFFE ID must be the only URI; and no spiffe:// URIs, which only
+    serviceAccountName gives. Example: ["https://shop.example.com/web"].`,
   ).optional(),
   emailAddresses: setField(
     textField(254, 'One e-mail address.', emailAddressRules),
@@ -141,36 +149,39 @@ const specSchema = z.object({
   ).optional(),
   commonName: textField(
     64,
-    `Common name (CN) of the subject, at most 64 characters. TLS verifies the names above, not this one, but some servers map it to a user (PostgreSQL, MySQL,
-    etcd): unless it is one of dnsNames it needs a rule in the authority’s spec.names. Default: none. Example: web.shop.svc.`,
+    `Common name (CN) of the subject, at most 64 characters. TLS verifies the names above, not this one, but some
+    servers map it to a user (PostgreSQL, MySQL, etcd): unless it is one of dnsNames it needs a rule in the
+    authority’s spec.names. Default: none. Example: web.shop.svc.`,
     subjectTextRules,
   ).optional(),
   subject: field(
     subjectSchema,
-    `Further attributes of the subject. They need a rule in the authority’s spec.names: the API server of Kubernetes, for one, takes
-    organizations for groups.`,
+    `Further attributes of the subject. They need a rule in the authority’s spec.names: the API server of Kubernetes,
+    for one, takes organizations for groups.`,
   ).optional(),
   duration: durationField(
-    `How long a certificate lives, from issuance to its notAfter, as whole numbers with d, h, m, s: 24h, 90m, 1d12h. Default: 24h; at least 1m, at most
-    825d (Apple’s limit). The authority shortens it to its maxCertificateDuration and to the end of its own certificate. The certificate begins up to 5 minutes
-    before issuance, so that peers whose clocks run behind accept it at once.`,
+    `How long a certificate lives, from issuance to its notAfter, as whole numbers with d, h, m, s: 24h, 90m, 1d12h.
+    Default: 24h; at least 1m, at most 825d (Apple’s limit). The authority shortens it to its maxCertificateDuration
+    and to the end of its own certificate. The certificate begins up to 5 minutes before issuance, so that peers whose
+    clocks run behind accept it at once.`,
     '1m',
     '825d',
   ).default('24h'),
   renewBefore: durationField(
-    `How long before notAfter the certificate is renewed, in the notation of duration. Must be less than duration. Default: a third of the certificate’s
-    life. Renewal comes up to a twentieth of the life earlier than this says, so that certificates made together are not renewed together.
-    Example: 8h.`,
+    `How long before notAfter the certificate is renewed, in the notation of duration. Must be less than duration.
+    Default: a third of the certificate’s life. Renewal comes up to a twentieth of the life earlier than this says, so
+    that certificates made together are not renewed together. Example: 8h.`,
     '1s',
     '825d',
   ).optional(),
   usages: setField(
     field(z.enum(usages), 'One usage.'),
     { min: 1, max: 4 },
-    `What the key may be used for: "server auth" and "client auth" (extended key usage), "digital signature" (key usage, always set) and
-    "key encipherment" (key usage, for RSA keys only, set for them unless usages names a key usage itself; TLS 1.2 with RSA key exchange needs it).
-    Default: server auth, client auth. Without either of these two the certificate has no extended key usage, and most TLS libraries then accept it for
-    anything. With serviceAccountName both are needed.`,
+    `What the key may be used for: "server auth" and "client auth" (extended key usage), "digital signature" (key
+    usage, always set) and "key encipherment" (key usage, for RSA keys only, set for them unless usages names a key
+    usage itself; TLS 1.2 with RSA key exchange needs it). Default: server auth, client auth. Without either of these
+    two the certificate has no extended key usage, and most TLS libraries then accept it for anything. With
+    serviceAccountName both are needed.`,
   ).default(['server auth', 'client auth']),
   privateKey: field(privateKeySchema, 'What key is made. A change issues a new certificate.', [
     keySizeRule,
@@ -184,20 +195,22 @@ const specSchema = z.object({
     z.object({
       type: field(
         z.enum(outputTypes),
-        `CombinedPEM: tls-combined.pem, the key followed by the certificates, for programs that read one file (HAProxy, MongoDB). DER: key.der,
-        the key as PKCS#8 in DER (Java, JDBC).`,
+        `CombinedPEM: tls-combined.pem, the key followed by the certificates, for programs that read one file
+        (HAProxy, MongoDB). DER: key.der, the key as PKCS#8 in DER (Java, JDBC).`,
       ),
     }),
     'type',
     { max: 8 },
-    'Further forms of key and certificate, as further keys in the same Secret. Default: none. Example: [{type: CombinedPEM}].',
+    `Further forms of key and certificate, as further keys in the same Secret. Default: none. Example: [{type:
+    CombinedPEM}].`,
   ).optional(),
   secretTemplate: secretTemplateField.optional(),
   deletionPolicy: field(
     z.enum(deletionPolicies),
-    `What becomes of the Secret when this WorkloadCertificate is deleted. Retain: it stays, running workloads keep their certificate until it expires, and
-    a WorkloadCertificate that is made again takes it back without a new issuance. Delete: Kubernetes’ garbage collector removes it (by an owner reference, which
-    also means that deleting the CRD deletes the Secret). Default: Retain.`,
+    `What becomes of the Secret when this WorkloadCertificate is deleted. Retain: it stays, running workloads keep
+    their certificate until it expires, and a WorkloadCertificate that is made again takes it back without a new
+    issuance. Delete: Kubernetes’ garbage collector removes it (by an owner reference, which also means that deleting
+    the CRD deletes the Secret). Default: Retain.`,
   ).default('Retain'),
 });
 
@@ -217,14 +230,16 @@ const specRules: readonly Rule<Spec>[] = [
         (list) => list !== undefined && list.length > 0,
       ),
     message:
-      'there is nothing to certify: write serviceAccountName for a SPIFFE ID, or at least one of dnsNames, ipAddresses, uris, emailAddresses, commonName',
+      'there is nothing to certify: write serviceAccountName for a SPIFFE ID, or at least one of dnsNames, ' +
+      'ipAddresses, uris, emailAddresses, commonName',
   },
   {
     cel: '!has(self.serviceAccountName) || !has(self.uris) || size(self.uris) == 0',
     holds: ({ serviceAccountName, uris }) =>
       serviceAccountName === undefined || uris === undefined || uris.length === 0,
     message:
-      'with serviceAccountName the SPIFFE ID is the only URI (X.509-SVID): leave out uris, or put them into a WorkloadCertificate of their own',
+      'with serviceAccountName the SPIFFE ID is the only URI (X.509-SVID): leave out uris, or put them into a ' +
+      'WorkloadCertificate of their own',
     property: 'uris',
   },
   {
@@ -232,7 +247,8 @@ const specRules: readonly Rule<Spec>[] = [
     holds: ({ serviceAccountName, usages }) =>
       serviceAccountName === undefined || (usages.includes('server auth') && usages.includes('client auth')),
     message:
-      'with serviceAccountName the certificate is for servers and clients alike (X.509-SVID): write both "server auth" and "client auth", or leave usages out',
+      'with serviceAccountName the certificate is for servers and clients alike (X.509-SVID): write both "server ' +
+      'auth" and "client auth", or leave usages out',
     property: 'usages',
   },
   {
@@ -266,8 +282,8 @@ export const workloadCertificateSpecSchema = field(
 
 export const workloadCertificateStatusSchema = z.object({
   conditions: conditionsField(
-    `Ready: the Secret holds a valid certificate that is what the spec asks for. Issuing: a new certificate is wanted and not yet there; its reason says
-    why it is wanted or what stands in the way.`,
+    `Ready: the Secret holds a valid certificate that is what the spec asks for. Issuing: a new certificate is wanted
+    and not yet there; its reason says why it is wanted or what stands in the way.`,
   ).optional(),
   observedGeneration: observedGenerationField.optional(),
   notBefore: notBeforeField.optional(),

@@ -94,7 +94,12 @@ describe('a user who may only create WorkloadCertificates', () => {
 
   test('does not get it by sending the key of another’s identity elsewhere', async () => {
     await put('create', certificate('others', { serviceAccountName: 'web' }), {});
-    for (const spec of [{ secretName: 'mine' }, { authorityRef: { name: 'mine' } }]) {
+    const elsewhere = [
+      { secretName: 'mine' },
+      { authorityRef: { name: 'mine' } },
+      { secretTemplate: { annotations: { 'replicator.example/to': 'mine' } } },
+    ];
+    for (const spec of elsewhere) {
       await expect(
         put('replace', certificate('others', { serviceAccountName: 'web', ...spec }), creator),
       ).rejects.toThrow(denied);

@@ -337,6 +337,12 @@ export const badCertificateAuthorities: readonly BadSample[] = [
     message: 'not an e-mail address',
   },
   {
+    title: 'a subject that allows nothing',
+    spec: rule({ subjects: [{ organizations: [] }] }),
+    field: 'spec.names[0].subjects[0]',
+    message: 'the subject allows nothing: write the values of at least one of organizations',
+  },
+  {
     title: 'an empty subject attribute',
     spec: rule({ subjects: [{ organizations: [''] }] }),
     field: 'spec.names[0].subjects[0].organizations[0]',

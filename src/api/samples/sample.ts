@@ -1,4 +1,7 @@
-/** Tables of objects that the schemas of this folder must take or refuse, read by the unit tests and by the tests against an API server. */
+/**
+ * Tables of objects that the schemas of this folder must take or refuse, read by the unit tests and by the tests
+ * against an API server.
+ */
 
 export interface GoodSample {
   /** Completes "takes …". */
@@ -14,6 +17,9 @@ export interface BadSample {
   readonly field: string;
   /** A fragment of what the API server must say. */
   readonly message: string;
-  /** A fragment of what the parser says, where it is not the same: for what OpenAPI judges by itself. `null`: only the API server can know. */
+  /**
+   * A fragment of what the parser says, where it is not the same: for what OpenAPI judges by itself. `null`: only the
+   * API server can know.
+   */
   readonly parser?: string | null;
 }
