@@ -8,26 +8,26 @@ import { noProgress, type Progress } from './progress.ts';
 const testDirectory = join(import.meta.dirname, '..');
 
 /**
- * Path of the program that the Go module in `directory` (a `package main` at its root) makes. Built when any of its files has changed, else taken from the
- * cache in a millisecond; `npm test` builds all of them before the first test.
+ * Path of the program that the Go module in `directory` makes of the `package main` in `folder` (its root, if not named). Built when any of the module's files
+ * has changed, else taken from the cache in a millisecond; `npm test` builds all that have theirs at the root before the first test.
  */
-export async function goProgram(directory: string, progress: Progress = noProgress): Promise<string> {
-  const name = basename(directory);
+export async function goProgram(directory: string, progress: Progress = noProgress, folder = '.'): Promise<string> {
+  const name = basename(join(directory, folder));
   const files = globSync('**/*', { cwd: directory, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
   const ingredients = files.flatMap((file) => [relative(directory, file), readFileSync(file)]);
-  const folder = keyedDirectory('programs', `${name}-${goPlatform()}`, ingredients);
-  const program = join(folder, name);
+  const cache = keyedDirectory('programs', `${name}-${goPlatform()}`, ingredients);
+  const program = join(cache, name);
   if (await isIntact(program, false)) return program;
-  await withLock(join(folder, 'lock'), `building ${name}`, progress, async () => {
+  await withLock(join(cache, 'lock'), `building ${name}`, progress, async () => {
     if (await isIntact(program, false)) return;
     const go = await findGo(neededGo(directory), progress);
-    const work = mkdtempSync(join(folder, 'making-'));
+    const work = mkdtempSync(join(cache, 'making-'));
     try {
       const output = join(work, name);
-      await goBuild(go, { directory, package: '.', name, output }, progress);
+      await goBuild(go, { directory, package: `./${folder}`, name, output }, progress);
       await putIntoCache(output, program, 'go');
     } finally {
       rmSync(work, { recursive: true, force: true });
