@@ -1,7 +1,7 @@
 // Issuing: a leaf for a profile and a key, and CA certificates. Everything that a verifier would refuse later is refused here, before signing.
 
 import { hash, type KeyObject, randomBytes } from 'node:crypto';
-import { checkNameConstraints } from './constraints.ts';
+import { type ConstrainedNames, checkNameConstraints } from './constraints.ts';
 import { constructed, context, encode, smallInteger, tag, wrap } from './der.ts';
 import { PkiError } from './errors.ts';
 import {
@@ -13,8 +13,9 @@ import {
   nameConstraintsExtension,
   subjectKeyIdentifierExtension,
 } from './extensions.ts';
+import type { KeyPair } from './keyPair.ts';
 import { keySpecText, sameKeySpec } from './keySpec.ts';
-import { type KeyPair, keyMatches } from './keys.ts';
+import { keyMatches } from './keys.ts';
 import { Certificate, type ParsedCertificate } from './parse.ts';
 import type { LeafProfile } from './profile.ts';
 import { type SignatureScheme, signatureScheme, signDer } from './signature.ts';
@@ -67,9 +68,9 @@ export function issueLeaf(order: LeafOrder): ParsedCertificate {
     );
   }
   const signer = signerFor(issuer);
-  assertWithinCa(issuer, notAfter);
+  assertWithinCa(signer, notAfter);
   assertUsagesAllowed(profile, signer);
-  if (signer.hasNameConstraints) assertNamesPermitted(profile, issuer);
+  if (signer.hasNameConstraints) assertNamesPermitted({ ...profile.request, subjectDer: profile.subjectDer }, issuer);
   return signCertificate({
     signer,
     serial: order.serial ?? randomSerial(),
@@ -95,8 +96,9 @@ export function issueCa(order: CaOrder): ParsedCertificate {
   const keyId = keyIdentifier(key.spki);
   const signer = issuer === undefined ? selfSigner(key, subjectDer) : signerFor(issuer);
   if (issuer !== undefined) {
-    assertWithinCa(issuer, notAfter);
+    assertWithinCa(signer, notAfter);
     assertRoomBelow(issuer, pathLength);
+    if (signer.hasNameConstraints) assertNamesPermitted({ ...noNames, subjectDer }, issuer);
   }
   return signCertificate({
     signer,
@@ -198,6 +200,8 @@ interface Signer {
   readonly subjectDer: Buffer;
   /** DER of the extension for what is issued. */
   readonly authorityKeyId: Buffer;
+  /** The certificate of the chain that expires first; nothing issued may outlive it. */
+  readonly expiresFirst: ParsedCertificate | undefined;
   readonly hasNameConstraints: boolean;
   /** What the extendedKeyUsage of all CAs in the chain leaves; undefined: everything. */
   readonly purposes: ReadonlySet<string> | undefined;
@@ -215,14 +219,16 @@ function signerFor(issuer: IssuingCa): Signer {
   }
   if (!keyMatches(privateKey, certificate))
     throw new PkiError('IssuerKeyMismatch', `the private key is not the one of ${certificate.subject}`);
+  const cas = [...new Set([certificate, ...chain])];
   const signer: Signer = {
     privateKey,
     scheme: signatureScheme(privateKey),
     subjectDer: certificate.subjectDer,
     // Copied, not computed: the CA's maker may have used another method, and verifiers compare bytes.
     authorityKeyId: authorityKeyIdentifierExtension(certificate.subjectKeyId ?? keyIdentifier(certificate.spki)),
-    hasNameConstraints: chain.concat(certificate).some((ca) => ca.nameConstraints !== undefined),
-    purposes: allowedPurposes([certificate, ...chain]),
+    expiresFirst: cas.toSorted((a, b) => a.notAfter.getTime() - b.notAfter.getTime())[0],
+    hasNameConstraints: cas.some((ca) => ca.nameConstraints !== undefined),
+    purposes: allowedPurposes(cas),
   };
   signers.set(issuer, signer);
   return signer;
@@ -235,6 +241,7 @@ function selfSigner(key: KeyPair, subjectDer: Buffer): Signer {
     scheme: signatureScheme(privateKey),
     subjectDer,
     authorityKeyId: authorityKeyIdentifierExtension(keyIdentifier(key.spki)),
+    expiresFirst: undefined,
     hasNameConstraints: false,
     purposes: undefined,
   };
@@ -249,15 +256,12 @@ function allowedPurposes(cas: readonly ParsedCertificate[]): ReadonlySet<string>
   return new Set([...all].filter((purpose) => restricting.every((purposes) => purposes.has(purpose))));
 }
 
-function assertWithinCa(issuer: IssuingCa, notAfter: Date): void {
-  for (const ca of [issuer.certificate, ...issuer.chain]) {
-    if (notAfter.getTime() > ca.notAfter.getTime()) {
-      throw new PkiError(
-        'IssuerExpiresFirst',
-        `the certificate would last until ${notAfter.toISOString()}, its CA ${ca.subject} until ${ca.notAfter.toISOString()}`,
-      );
-    }
-  }
+function assertWithinCa({ expiresFirst: ca }: Signer, notAfter: Date): void {
+  if (ca === undefined || notAfter <= ca.notAfter) return;
+  throw new PkiError(
+    'IssuerExpiresFirst',
+    `the certificate would last until ${notAfter.toISOString()}, the CA ${ca.subject} until ${ca.notAfter.toISOString()}`,
+  );
 }
 
 function assertRoomBelow(issuer: IssuingCa, pathLength: number | undefined): void {
@@ -279,11 +283,10 @@ function assertUsagesAllowed(profile: LeafProfile, { purposes }: Signer): void {
   }
 }
 
-function assertNamesPermitted(profile: LeafProfile, issuer: IssuingCa): void {
-  const { request, subjectDer } = profile;
-  const violations = checkNameConstraints({ ...request, subjectDer }, [
-    ...new Set([issuer.certificate, ...issuer.chain]),
-  ]);
-  if (violations.length > 0)
-    throw new PkiError('NameNotPermitted', violations.map((violation) => violation.message).join('; '));
+const noNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [] };
+
+function assertNamesPermitted(names: ConstrainedNames, issuer: IssuingCa): void {
+  const violations = checkNameConstraints(names, [...new Set([issuer.certificate, ...issuer.chain])]);
+  if (violations.length === 0) return;
+  throw new PkiError('NameNotPermitted', violations.map((violation) => violation.message).join('; '));
 }

@@ -1,7 +1,7 @@
 // Whether a certificate leads to a root: the checks of RFC 5280 §6 as Go and OpenSSL make them.
 
 import { checkNameConstraints } from './constraints.ts';
-import type { ParsedCertificate } from './parse.ts';
+import { isSignedBy, type ParsedCertificate } from './parse.ts';
 import { strongSignatures } from './signature.ts';
 
 export type ChainReason =
@@ -48,10 +48,6 @@ export function verifyChain(query: ChainQuery): ChainResult {
   const chain = search.from([leaf]);
   return chain === undefined ? { ok: false, ...search.failure } : { ok: true, chain };
 }
-
-/** Whether `ca` issued `certificate`: its name stands as issuer and its key made the signature. Nothing else is checked, see verifyChain. */
-export const isSignedBy = (certificate: ParsedCertificate, ca: ParsedCertificate): boolean =>
-  certificate.issuerDer.equals(ca.subjectDer) && certificate.isSignedBy(ca.publicKey);
 
 interface Failure {
   readonly reason: ChainReason;
@@ -140,7 +136,7 @@ class Search {
       };
     }
     if (this.#checksLeft-- <= 0) return { reason: 'TooComplex', message: 'too many possible chains' };
-    if (!current.isSignedBy(ca.publicKey)) {
+    if (!isSignedBy(current, ca)) {
       return {
         reason: 'SignatureInvalid',
         message: `the signature of ${nameOf(current)} is not by the key of ${nameOf(ca)}`,

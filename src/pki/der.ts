@@ -121,12 +121,17 @@ export class Element {
     return elements;
   }
 
-  /** The dotted text of an OBJECT IDENTIFIER. */
+  /** The dotted text of an OBJECT IDENTIFIER; '#' and hexadecimal if it has numbers past 53 bits, as those made from UUIDs do. */
   oid(): string {
-    const last = this.content.at(-1);
-    if (this.tag !== tag.oid || last === undefined || (last & 0x80) !== 0)
-      throw malformed('expected an object identifier');
-    return guarded(() => asn1.derToOid(this.content.toString('latin1')));
+    const { content } = this;
+    const isPadded = content.some((octet, i) => octet === 0x80 && ((content[i - 1] ?? 0) & 0x80) === 0);
+    if (this.tag !== tag.oid || isPadded || ((content.at(-1) ?? 0x80) & 0x80) !== 0)
+      throw malformed('not an object identifier');
+    try {
+      return asn1.derToOid(content.toString('latin1'));
+    } catch {
+      return `#${content.toString('hex')}`;
+    }
   }
 }
 
@@ -136,19 +141,12 @@ export class Element {
  */
 export function readDer(der: Buffer): Element {
   assertStrictDer(der);
-  const options = { strict: true, decodeBitStrings: false, maxDepth: MAX_DEPTH + 1 };
-  return new Element(
-    guarded(() => asn1.fromDer(der.toString('latin1'), options)),
-    der,
-  );
-}
-
-/** Runs forge; whatever it throws becomes a PkiError, without its text (it is written for programmers and may quote content). */
-function guarded<T>(run: () => T): T {
   try {
-    return run();
+    const options = { strict: true, decodeBitStrings: false, maxDepth: MAX_DEPTH + 1 };
+    return new Element(asn1.fromDer(der.toString('latin1'), options), der);
   } catch {
-    throw malformed('cannot be decoded');
+    // forge's own text is written for programmers and may quote content.
+    throw malformed('it cannot be decoded');
   }
 }
 

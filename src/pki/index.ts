@@ -9,12 +9,13 @@ export {
   type LeafOrder,
   randomSerial,
 } from './certificate.ts';
-export { type ChainQuery, type ChainReason, type ChainResult, isSignedBy, verifyChain } from './chain.ts';
+export { type ChainQuery, type ChainReason, type ChainResult, verifyChain } from './chain.ts';
 export { type ConstrainedNames, checkNameConstraints, type NameViolation } from './constraints.ts';
 export type { NameConstraints, NameSubtrees } from './decodeExtensions.ts';
 export { PkiError, type PkiReason } from './errors.ts';
 export type { AlternativeNames, NameConstraintsRequest } from './extensions.ts';
 export { bytesToIp, ipToBytes, parseIpAddress } from './ip.ts';
+export type { KeyPair } from './keyPair.ts';
 export {
   type KeyAlgorithm,
   type KeyEncoding,
@@ -24,10 +25,10 @@ export {
   resolveKeySpec,
   sameKeySpec,
 } from './keySpec.ts';
-export { generateKeyPair, type KeyPair, keyMatches } from './keys.ts';
+export { generateKeyPair, keyMatches } from './keys.ts';
 export { loadKeyPair } from './loadKey.ts';
 export { parseDnsName, parseEmailAddress, parseUri, type ServiceAccountIdentity, spiffeId } from './names.ts';
 export { combinedPem } from './outputs.ts';
-export { type ParsedCertificate, parseCertificate, parseCertificates } from './parse.ts';
+export { isSignedBy, type ParsedCertificate, parseCertificate, parseCertificates } from './parse.ts';
 export { buildLeafProfile, type LeafProfile, type LeafRequest, type Usage } from './profile.ts';
 export type { Subject } from './subject.ts';

@@ -1,20 +1,15 @@
 // X.509 certificates, read (RFC 5280 §4.1). Input is hostile: it comes from Secrets that anybody may have written.
 
 import { createPublicKey, hash, type KeyObject, X509Certificate } from 'node:crypto';
-import {
-  type DecodedExtensions,
-  decodeExtensions,
-  decodeSmallInteger,
-  type NameConstraints,
-} from './decodeExtensions.ts';
-import { context, type Element, malformed, readDer, tag } from './der.ts';
+import { type CertificateFields, decodeCertificate } from './decodeCertificate.ts';
+import type { NameConstraints } from './decodeExtensions.ts';
+import { tag } from './der.ts';
 import { PkiError, quote } from './errors.ts';
 import { oid } from './oids.ts';
 import { decodePem, encodePem } from './pem.ts';
 import { profileDigest } from './profile.ts';
 import { publicKeyText } from './publicKey.ts';
 import { decodeName, nameText } from './subject.ts';
-import { decodeTime } from './validity.ts';
 
 export interface ParsedCertificate {
   readonly der: Buffer;
@@ -33,6 +28,7 @@ export interface ParsedCertificate {
   readonly notAfter: Date;
   /** DER of the SubjectPublicKeyInfo. */
   readonly spki: Buffer;
+  /** @throws PkiError InvalidCertificate at first use if the key is none that OpenSSL knows or not a point of its curve */
   readonly publicKey: KeyObject;
   readonly isCa: boolean;
   readonly pathLength?: number | undefined;
@@ -58,21 +54,23 @@ export interface ParsedCertificate {
   /** See LeafProfile.digest. */
   readonly profileDigest: string;
   /** Whether `key` made this certificate's signature, whatever its algorithm. Compares no names. */
-  isSignedBy(key: KeyObject): boolean;
+  hasSignatureOf(key: KeyObject): boolean;
 }
 
-const MAX_CERTIFICATE_BYTES = 64 * 1024;
-const MAX_PEM_BYTES = 1024 * 1024;
+const MAX_PEM_CHARACTERS = 1024 * 1024;
 
 /**
  * One certificate, as DER or as a PEM text that holds just one.
  * @throws PkiError, nothing else
  */
 export function parseCertificate(derOrPem: Buffer | string): ParsedCertificate {
-  if (typeof derOrPem !== 'string' && derOrPem[0] === tag.sequence) return checked(derOrPem, 'the certificate');
-  const [first, ...more] = parseCertificates(derOrPem, { max: 2 });
+  // A certificate never has less than 128 bytes, and no text continues so after a '0'.
+  if (typeof derOrPem !== 'string' && derOrPem[0] === tag.sequence && (derOrPem[1] ?? 0) > 0x80) {
+    return checked(derOrPem, 'the certificate');
+  }
+  const [first, ...more] = parseCertificates(derOrPem);
   if (first === undefined || more.length > 0) {
-    throw new PkiError('TooManyCertificates', 'more than one certificate', 'give exactly one certificate');
+    throw new PkiError('TooManyCertificates', `${more.length + 1} certificates`, 'give exactly one certificate');
   }
   return first;
 }
@@ -83,11 +81,11 @@ export function parseCertificate(derOrPem: Buffer | string): ParsedCertificate {
  * @throws PkiError, nothing else
  */
 export function parseCertificates(pem: string | Buffer, options: { readonly max?: number } = {}): ParsedCertificate[] {
-  const blocks = decodePem(pem.toString('latin1'), 'the certificates', {
-    maxBytes: MAX_PEM_BYTES,
-    maxBlocks: options.max ?? 200,
-  });
+  const { max = 200 } = options;
+  const blocks = decodePem(pem.toString('latin1'), 'the certificates', MAX_PEM_CHARACTERS);
   if (blocks.length === 0) throw new PkiError('NoCertificate', 'no PEM block');
+  if (blocks.length > max)
+    throw new PkiError('TooManyCertificates', `${blocks.length} PEM blocks, at most ${max} are read`);
   return blocks.map(({ label, der }, i) => {
     if (label !== 'CERTIFICATE') {
       throw new PkiError(
@@ -100,32 +98,35 @@ export function parseCertificates(pem: string | Buffer, options: { readonly max?
   });
 }
 
-/** A certificate whose every field has been decoded and that OpenSSL reads too, so that nothing throws later. */
+/**
+ * CA certificates that were read lately, by fingerprint: thousands of Secrets hold the same few, and reading and verifying one again costs more than
+ * the leaf that it stands beside.
+ */
+const recentCas = new Map<string, Certificate>();
+const MAX_RECENT_CAS = 64;
+
+/** A certificate whose every field has been decoded and that OpenSSL reads too, so that nothing but its public key can disappoint later. */
 function checked(der: Buffer, where: string): Certificate {
-  if (der.length > MAX_CERTIFICATE_BYTES) throw new PkiError('TooLarge', `${where} has ${der.length} bytes`);
+  const known = recentCas.get(hash('sha256', der, 'hex'));
+  if (known !== undefined) return known;
   const certificate = new Certificate(Buffer.from(der));
   try {
     certificate.assertReadable();
   } catch (error) {
-    if (error instanceof PkiError)
-      throw new PkiError('InvalidCertificate', `${where} is no valid certificate (${withoutAdvice(error)})`);
-    throw new PkiError('InvalidCertificate', `${where} is no certificate that OpenSSL can read`);
+    if (!(error instanceof PkiError)) {
+      throw new PkiError('InvalidCertificate', `${where} is no certificate that OpenSSL can read`);
+    }
+    throw new PkiError('InvalidCertificate', `${where} is no valid certificate (${withoutAdvice(error)})`);
+  }
+  if (certificate.isCa) {
+    const [oldest] = recentCas.keys();
+    if (oldest !== undefined && recentCas.size >= MAX_RECENT_CAS) recentCas.delete(oldest);
+    recentCas.set(certificate.fingerprint, certificate);
   }
   return certificate;
 }
 
 const withoutAdvice = (error: PkiError): string => error.message.slice(0, -error.advice.length - 2);
-
-interface Fields {
-  readonly serial: Buffer;
-  readonly subject: Element;
-  readonly issuer: Element;
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-  readonly spki: Element;
-  readonly signatureAlgorithm: string;
-  readonly extensions: DecodedExtensions;
-}
 
 const NONE: ReadonlySet<string> = new Set();
 
@@ -133,10 +134,11 @@ const NONE: ReadonlySet<string> = new Set();
 export class Certificate implements ParsedCertificate {
   readonly der: Buffer;
   #pem: string | undefined;
-  #fields: Fields | undefined;
+  #fields: CertificateFields | undefined;
   #publicKey: KeyObject | undefined;
   #x509: X509Certificate | undefined;
   #selfSigned: boolean | undefined;
+  #signatures: WeakMap<KeyObject, boolean> | undefined;
   #fingerprint: string | undefined;
 
   /** @param der trusted to be a certificate; what comes from outside goes through parseCertificate */
@@ -149,7 +151,7 @@ export class Certificate implements ParsedCertificate {
     return this.#pem;
   }
 
-  get #decoded(): Fields {
+  get #decoded(): CertificateFields {
     this.#fields ??= decodeCertificate(this.der);
     return this.#fields;
   }
@@ -189,7 +191,7 @@ export class Certificate implements ParsedCertificate {
     return this.#decoded.spki.der;
   }
   get publicKey(): KeyObject {
-    this.#publicKey ??= createPublicKey({ key: this.spki, format: 'der', type: 'spki' });
+    this.#publicKey ??= importPublicKey(this.spki);
     return this.#publicKey;
   }
   get isCa(): boolean {
@@ -236,7 +238,7 @@ export class Certificate implements ParsedCertificate {
     return this.#fingerprint;
   }
   get selfSigned(): boolean {
-    this.#selfSigned ??= this.subjectDer.equals(this.issuerDer) && this.isSignedBy(this.publicKey);
+    this.#selfSigned ??= isSignedBy(this, this);
     return this.#selfSigned;
   }
   get profileDigest(): string {
@@ -251,7 +253,16 @@ export class Certificate implements ParsedCertificate {
     return profileDigest(parts, publicKeyText(this.#decoded.spki));
   }
 
-  isSignedBy(key: KeyObject): boolean {
+  hasSignatureOf(key: KeyObject): boolean {
+    this.#signatures ??= new WeakMap();
+    const known = this.#signatures.get(key);
+    if (known !== undefined) return known;
+    const verifies = this.#verify(key);
+    this.#signatures.set(key, verifies);
+    return verifies;
+  }
+
+  #verify(key: KeyObject): boolean {
     try {
       return this.#openssl.verify(key);
     } catch {
@@ -266,70 +277,24 @@ export class Certificate implements ParsedCertificate {
     decodeName(this.#decoded.issuer);
     publicKeyText(this.#decoded.spki);
     void this.#openssl;
-    void this.publicKey;
   }
 }
 
-/** @throws PkiError InvalidDer */
-function decodeCertificate(der: Buffer): Fields {
-  const [tbs, algorithm, signature, ...more] = readDer(der).children();
-  if (
-    tbs?.tag !== tag.sequence ||
-    algorithm?.tag !== tag.sequence ||
-    signature?.tag !== tag.bitString ||
-    more.length > 0
-  ) {
-    throw malformed('not the three parts of a certificate');
+function importPublicKey(spki: Buffer): KeyObject {
+  try {
+    return createPublicKey({ key: spki, format: 'der', type: 'spki' });
+  } catch {
+    throw new PkiError('InvalidCertificate', 'the public key of the certificate is none that OpenSSL can read');
   }
-  const fields = tbs.children();
-  const version = fields[0]?.tag === context(0, true) ? decodeVersion(fields.shift()) : 1;
-  const [serial, innerAlgorithm, issuer, validity, subject, spki, ...rest] = fields;
-  if (serial === undefined || issuer === undefined || subject === undefined || spki === undefined)
-    throw malformed('fields are missing');
-  // RFC 5280 §4.1.1.2: the unsigned copy of the algorithm must equal the signed one.
-  if (innerAlgorithm === undefined || !innerAlgorithm.der.equals(algorithm.der))
-    throw malformed('two different signature algorithms');
-  const [notBefore, notAfter, ...moreTimes] = validity?.children() ?? [];
-  if (notBefore === undefined || notAfter === undefined || moreTimes.length > 0)
-    throw malformed('validity is not two times');
-  return {
-    serial: decodeSerial(serial),
-    subject,
-    issuer,
-    notBefore: decodeTime(notBefore),
-    notAfter: decodeTime(notAfter),
-    spki,
-    signatureAlgorithm: algorithm.children()[0]?.oid() ?? '',
-    extensions: decodeExtensions(extensionsOf(rest, version)),
-  };
 }
 
-function decodeVersion(field: Element | undefined): number {
-  const [version, ...more] = field?.children() ?? [];
-  const number = version === undefined || more.length > 0 ? 0 : decodeSmallInteger(version) + 1;
-  if (number !== 2 && number !== 3) throw malformed('an impossible version');
-  return number;
-}
-
-/** The SEQUENCE in `[3]`, after the unique identifiers that nobody uses. */
-function extensionsOf(rest: readonly Element[], version: number): Element | undefined {
-  const order = [context(1, false), context(2, false), context(3, true)];
-  const places = rest.map((field) => order.indexOf(field.tag));
-  if (places.some((place, i) => place < 0 || place <= (places[i - 1] ?? -1)))
-    throw malformed('a strange field after the public key');
-  const field = rest.find((candidate) => candidate.tag === context(3, true));
-  if (field === undefined) return undefined;
-  const [extensions, ...more] = field.children();
-  if (version !== 3 || extensions === undefined || more.length > 0) throw malformed('strange extensions');
-  return extensions;
-}
-
-/** The octets of the number. Zero occurs in old roots; negative ones are refused, as Go does. */
-function decodeSerial({ tag: type, content }: Element): Buffer {
-  const first = content[0];
-  if (type !== tag.integer || first === undefined || content.length > 21 || (first & 0x80) !== 0)
-    throw malformed('an impossible serial number');
-  if (first !== 0 || content.length === 1) return content;
-  if (((content[1] ?? 0) & 0x80) === 0) throw malformed('a padded serial number');
-  return content.subarray(1);
+/** Whether `ca` issued `certificate`: its name stands as issuer and its key made the signature. Nothing else is checked, see verifyChain. */
+export function isSignedBy(certificate: ParsedCertificate, ca: ParsedCertificate): boolean {
+  if (!certificate.issuerDer.equals(ca.subjectDer)) return false;
+  try {
+    return certificate.hasSignatureOf(ca.publicKey);
+  } catch {
+    // A public key that cannot be read has signed nothing.
+    return false;
+  }
 }

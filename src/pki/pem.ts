@@ -21,22 +21,15 @@ export function encodePem(label: string, der: Buffer): string {
 /**
  * The blocks of a PEM text from outside, in order; text outside of blocks is skipped, as every PEM reader does.
  * @param what names the input in errors, such as 'the certificate chain'
- * @throws PkiError InvalidPem, EncryptedPrivateKey, TooLarge or TooManyCertificates; messages never quote what is inside a block
+ * @throws PkiError InvalidPem, EncryptedPrivateKey or TooLarge; messages never quote what is inside a block
  */
-export function decodePem(
-  text: string,
-  what: string,
-  limits: { readonly maxBytes: number; readonly maxBlocks: number },
-): PemBlock[] {
-  if (text.length > limits.maxBytes) {
-    throw new PkiError('TooLarge', `${what} has ${text.length} characters, at most ${limits.maxBytes} are read`);
+export function decodePem(text: string, what: string, maxCharacters: number): PemBlock[] {
+  if (text.length > maxCharacters) {
+    throw new PkiError('TooLarge', `${what} has ${text.length} characters, at most ${maxCharacters} are read`);
   }
   const blocks: PemBlock[] = [];
   let at = nextBegin(text, 0);
   while (at >= 0) {
-    if (blocks.length === limits.maxBlocks) {
-      throw new PkiError('TooManyCertificates', `${what} has more than ${limits.maxBlocks} PEM blocks`);
-    }
     const where = `block ${blocks.length + 1} of ${what}`;
     const labelEnd = text.indexOf('-----', at + BEGIN.length);
     const label = labelEnd < 0 ? '' : text.slice(at + BEGIN.length, labelEnd);

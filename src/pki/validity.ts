@@ -39,18 +39,16 @@ function encodeTime(time: number): Buffer {
 /** @throws PkiError InvalidDer for any time that is not exactly as RFC 5280 writes it, or that does not exist */
 export function decodeTime(value: Element): Date {
   const text = value.content.toString('latin1');
-  const match =
-    value.tag === tag.utcTime
-      ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text)
-      : value.tag === tag.generalizedTime
-        ? /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text)
-        : null;
-  if (match === null) throw malformed('a time is not written as RFC 5280 says');
-  const [, year = '', month = '', day = '', hour = '', minute = '', second = ''] = match;
-  const fullYear = year.length === 4 ? year : `${Number(year) < 50 ? '20' : '19'}${year}`;
-  const iso = `${fullYear}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
-  const date = new Date(iso);
-  // 31 February would roll over; 24:00 is valid ISO 8601.
-  if (Number.isNaN(date.getTime()) || date.toISOString() !== iso) throw malformed('a time does not exist');
+  const full = value.tag === tag.utcTime ? `${text < '50' ? '20' : '19'}${text}` : text;
+  if ((value.tag !== tag.utcTime && value.tag !== tag.generalizedTime) || !/^[0-9]{14}Z$/.test(full)) {
+    throw malformed('a time is not written as RFC 5280 says');
+  }
+  const part = (from: number, to: number) => Number(full.slice(from, to));
+  const [year, month, day] = [part(0, 4), part(4, 6) - 1, part(6, 8)];
+  const [hour, minute, second] = [part(8, 10), part(10, 12), part(12, 14)];
+  const date = new Date(Date.UTC(year, month, day, hour, minute, second));
+  // Date rolls 31 February over into March, and takes the year 26 for 1926.
+  const exists = date.getUTCFullYear() === year && date.getUTCMonth() === month && date.getUTCDate() === day;
+  if (!exists || hour > 23 || minute > 59 || second > 59) throw malformed('a time does not exist');
   return date;
 }
