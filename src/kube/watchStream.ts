@@ -65,6 +65,8 @@ export class WatchStream implements Dispatcher.DispatchHandler {
       }
       // A paused connection would never complete the line that is waited for.
       this.#controller?.resume();
+      // Resuming parses what is buffered at once: the line may be there already, and nobody would wake us for it.
+      if (this.#lines.length > 0 || this.#end) continue;
       await new Promise<void>((resolve) => {
         this.#waiter = resolve;
       });

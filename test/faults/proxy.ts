@@ -3,6 +3,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 import { type ActiveRule, classify, type Fault, type Rule, RuleBook, seededRandom } from './rules.ts';
 
 export type { ActiveRule, Fault, FaultKind, Rule, SeenRequest } from './rules.ts';
@@ -149,7 +150,7 @@ export class FaultProxy implements AsyncDisposable {
       case 'refuse':
         return this.#refuseFor(fault.forMs ?? 300);
       case 'reset':
-        request.socket.resetAndDestroy();
+        reset(request.socket);
         return;
       case 'lost-answer':
         return this.#lose(request, response);
@@ -185,7 +186,7 @@ export class FaultProxy implements AsyncDisposable {
   async #lose(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const answer = await this.#forward(request, response);
     for await (const _chunk of answer);
-    request.socket.resetAndDestroy();
+    reset(request.socket);
   }
 
   async #slow(request: http.IncomingMessage, response: http.ServerResponse, bytesPerSecond: number): Promise<void> {
@@ -263,7 +264,7 @@ export class FaultProxy implements AsyncDisposable {
         resolve,
       );
       upstream.on('error', (error) => {
-        request.socket.resetAndDestroy();
+        reset(request.socket);
         reject(error);
       });
       // Whoever gives up on us has us give up on the server, as a watch without a reader would stay open for ever.
@@ -271,6 +272,12 @@ export class FaultProxy implements AsyncDisposable {
       request.pipe(upstream);
     });
   }
+}
+
+/** A TLS socket cannot send RST by itself; ending it without close_notify is as rude. */
+function reset(socket: Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 const HOP_BY_HOP = new Set([
@@ -296,7 +303,7 @@ function writeHead(response: http.ServerResponse, answer: http.IncomingMessage):
 /** Ends the answer as the server ended it: properly, or not. */
 function finish(answer: http.IncomingMessage, request: http.IncomingMessage, response: http.ServerResponse): void {
   if (answer.complete) response.end();
-  else request.socket.resetAndDestroy();
+  else reset(request.socket);
 }
 
 function answerStatus(response: http.ServerResponse, fault: Extract<Fault, { kind: 'status' }>): void {
