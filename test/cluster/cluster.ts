@@ -66,7 +66,7 @@ export class KubectlError extends Error {
 
 /** Starts etcd, kube-apiserver and kube-controller-manager on this machine, and resolves when all of them serve. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const binaries = await findOrBuildBinaries(options.log ?? noProgress);
+  const binaries = await findBinariesOnce(options.log ?? noProgress);
   const directory = await makeGuardedDirectory(
     options.parentDirectory ?? socketFriendly(tmpdir()),
     'mtls-operator-cluster-',
@@ -77,6 +77,19 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     return cluster;
   } catch (error) {
     await cluster.stop();
+    throw error;
+  }
+}
+
+let binariesFound: Promise<Binaries> | undefined;
+
+// A test file may start many clusters; what the binaries are does not change meanwhile.
+async function findBinariesOnce(progress: Progress): Promise<Binaries> {
+  binariesFound ??= findOrBuildBinaries(progress);
+  try {
+    return await binariesFound;
+  } catch (error) {
+    binariesFound = undefined;
     throw error;
   }
 }
@@ -104,7 +117,7 @@ export class Cluster implements AsyncDisposable {
   readonly #options: ClusterOptions;
   readonly #guarded: GuardedDirectory;
   readonly #authority: ClusterAuthority;
-  readonly #users = new Map<string, Promise<string>>();
+  readonly #users = new Map<string, string>();
   #port = 0;
   #apiServer: ControlPlaneProcess | undefined;
   #controllerManager: ControlPlaneProcess | undefined;
@@ -135,7 +148,10 @@ export class Cluster implements AsyncDisposable {
     return this.#apiServer;
   }
 
-  /** @throws if the cluster was started without one. */
+  /**
+   * Its garbage collector looks for new kinds every 30 s: restart it after installing CRDs, if a test cannot wait for owners of these kinds.
+   * @throws if the cluster was started without one.
+   */
   get controllerManager(): ControlPlaneProcess {
     if (this.#controllerManager === undefined) throw new Error('the cluster has no controller manager');
     return this.#controllerManager;
@@ -251,7 +267,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Path of a kubeconfig for any user, who has no rights but those that RBAC gives to the name and the groups. */
-  kubeconfigFor(user: User): Promise<string> {
+  async kubeconfigFor(user: User): Promise<string> {
     const groups = user.groups ?? [];
     const id = createHash('sha256')
       .update(JSON.stringify([user.name, groups]))
@@ -261,9 +277,8 @@ export class Cluster implements AsyncDisposable {
     if (known !== undefined) return known;
     const path = join(this.directory, 'users', `${id}.kubeconfig`);
     writeFileSync(path, this.#kubeconfigWith(this.#authority.client(user.name, groups)), { mode: 0o600 });
-    const made = Promise.resolve(path);
-    this.#users.set(id, made);
-    return made;
+    this.#users.set(id, path);
+    return path;
   }
 
   /** Path of a kubeconfig with a token of the service account (which must exist), valid for a day. */
