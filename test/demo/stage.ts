@@ -50,7 +50,12 @@ export class Stage {
       await bringCorporateCa(guarded, cluster);
       const applied = await cluster.kubectl(['apply', '-f', join(root, 'examples')]);
       const count = applied.split('\n').filter((line) => line.startsWith('workloadcertificate')).length;
-      await cluster.kubectl(['wait', '--for=condition=Ready', 'wcert', '-A', '--all', '--timeout=60s']);
+      await cluster
+        .kubectl(['wait', '--for=condition=Ready', 'wcert', '-A', '--all', '--timeout=60s'])
+        .catch((error: unknown) => {
+          const why = error instanceof Error ? error.message : String(error);
+          throw new Error(`${why}\nThe operator’s log ends with:\n${operator.lines.slice(-20).join('\n')}`);
+        });
       return [undefined, `kubectl apply -f examples/: ${count} WorkloadCertificates are Ready`];
     });
     return new Stage(guarded, cluster, operator);
