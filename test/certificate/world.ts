@@ -232,7 +232,10 @@ export class World implements AsyncDisposable {
     return (await this.findSecret(namespace, name)) ?? fail(`Secret ${namespace}/${name}`);
   }
 
-  async createSecret(namespace: string, secret: { metadata: object } & object): Promise<SecretObject> {
+  async createSecret(
+    namespace: string,
+    secret: { readonly metadata: object; readonly [field: string]: unknown },
+  ): Promise<SecretObject> {
     return readSecretObject(await this.send('POST', `/api/v1/namespaces/${namespace}/secrets`, secret));
   }
 
