@@ -1,0 +1,111 @@
+/** Runs the operator as a node does: what ends is started again at once. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface SupervisorOptions {
+  /** The file that node runs, and its arguments. */
+  readonly program: readonly string[];
+  /** Can be sent messages: see `send`. */
+  readonly ipc?: boolean;
+}
+
+const keptLines = 400;
+
+export class Supervisor implements AsyncDisposable {
+  /** The last lines that the operators wrote. */
+  readonly lines: string[] = [];
+  /** Lines with key material in them: there must be none. */
+  readonly leaks: string[] = [];
+  /** Ends that nobody asked for: a lost Lease, or a crash. */
+  readonly ends: string[] = [];
+  readonly #options: SupervisorOptions;
+  #child: ChildProcess | undefined;
+  #stopping = false;
+  #running: Promise<void> | undefined;
+  #starts = 0;
+  #killing = false;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  get starts(): number {
+    return this.#starts;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  start(): this {
+    this.#running ??= this.#run();
+    return this;
+  }
+
+  /** SIGKILL; resolves when the process is gone. The next one starts at once. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || ended(child)) return;
+    this.#killing = true;
+    const exit = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exit;
+  }
+
+  send(message: object): void {
+    this.#child?.send(message);
+  }
+
+  /** The next message from the operator's process. */
+  async message(): Promise<unknown> {
+    if (this.#child === undefined) throw new Error('the operator does not run');
+    const [message] = await once(this.#child, 'message');
+    return message;
+  }
+
+  /** SIGTERM, and the orderly end. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#child?.kill('SIGTERM');
+    await this.#running;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      this.#starts += 1;
+      const child = spawn(process.execPath, [...this.#options.program], {
+        stdio: ['ignore', 'pipe', 'pipe', ...(this.#options.ipc ? (['ipc'] as const) : [])],
+      });
+      this.#child = child;
+      const killOnExit = (): void => void child.kill('SIGKILL');
+      process.once('exit', killOnExit);
+      for (const stream of [child.stdout, child.stderr]) {
+        if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#take(line));
+      }
+      const [code, signal] = await once(child, 'exit');
+      process.removeListener('exit', killOnExit);
+      if (this.#stopping) return;
+      if (!this.#killing) {
+        this.ends.push(`${String(signal ?? code)}: ${this.lines.at(-1) ?? 'without a word'}`);
+        await delay(100);
+      }
+      this.#killing = false;
+    }
+  }
+
+  #take(line: string): void {
+    if (line.includes('PRIVATE KEY')) this.leaks.push(line);
+    this.lines.push(line);
+    if (this.lines.length > 2 * keptLines) this.lines.splice(0, keptLines);
+  }
+}
+
+function ended(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
