@@ -163,7 +163,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     workers: options.workers,
     certificates,
     secrets,
-    namespaceLabels: (namespace) => namespaces.get(namespace)?.labels ?? {},
+    namespaceLabels: (namespace) => namespaces.get(namespace)?.labels,
     catalogue,
     authorityPending: (authority) => authorities.has(authority) && catalogue.get(authority) === undefined,
   });

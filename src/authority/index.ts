@@ -1,9 +1,10 @@
 /** Who signs, and for whom. */
 
+export { backdateSeconds } from './backdate.ts';
 export { AuthorityController } from './controller.ts';
 export { ensureDefaultAuthority } from './default.ts';
 export { type DeniedName, deniedNames, describeDenied, isFreeDnsName, selectorMatches } from './names.ts';
 export { type AuthorityDependencies, createAuthorityReconciler } from './reconcile.ts';
 export { iso } from './status.ts';
 export { type AuthorityRecord, type CaSecretRecord, decodeAuthority, decodeCaSecret } from './store.ts';
-export { AuthorityCatalogue, type AuthorityView, type KnownIssuer } from './view.ts';
+export { AuthorityCatalogue, type AuthorityView, caIdOf, type KnownIssuer } from './view.ts';

@@ -2,7 +2,7 @@
  * What a self-signed authority has to do now: pure, from its spec, its generations and the clock. One step at a time; after each
  * step the world is read again, so a crash between two steps loses nothing.
  */
-import type { KeySpec } from '../pki/index.ts';
+import { isSignedBy, type KeySpec } from '../pki/index.ts';
 import type { BrokenGeneration, Generation } from './generation.ts';
 
 const SECOND = 1000;
@@ -59,8 +59,7 @@ export function planSelfSigned(
   const trustedRoots = roots.filter(alive);
   const root = trustedRoots[0];
   const trustedIssuing = issuingAll.filter(
-    (issuing) =>
-      alive(issuing) && trustedRoots.some((trusted) => issuing.certificate.isSignedBy(trusted.certificate.publicKey)),
+    (issuing) => alive(issuing) && trustedRoots.some((trusted) => isSignedBy(issuing.certificate, trusted.certificate)),
   );
   const issuing = trustedIssuing.find(({ privateKey }) => privateKey !== undefined);
   const renewalTime = issuing && issuingRenewalTime(issuing, spec);

@@ -28,7 +28,7 @@ import { readProvided } from './provided.ts';
 import { bundleOf, issuingCaOf, knownIssuersOf, makeGeneration, selfSignedSpec } from './selfSigned.ts';
 import { type AuthorityFindings, authorityStatus } from './status.ts';
 import { type AuthorityRecord, type CaSecretRecord, decodeAuthority, decodeCaSecret, readCaSecret } from './store.ts';
-import { type AuthorityCatalogue, type AuthorityView, bundlePemOf, chainPemOf, keyIdOf } from './view.ts';
+import { type AuthorityCatalogue, type AuthorityView, bundlePemOf, caIdOf, chainPemOf } from './view.ts';
 
 export interface AuthorityDependencies {
   readonly transport: Transport;
@@ -286,7 +286,7 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
       view: viewOf(authority, {
         issuer,
         notReady: undefined,
-        knownIssuers: new Map([[keyIdOf(certificate), known]]),
+        knownIssuers: new Map([[caIdOf(certificate), known]]),
         bundlePem: bundlePemOf(roots),
         certificates: [
           ...roots.map((ca) => ({ role: 'Root', certificate: ca }) as const),

@@ -11,7 +11,7 @@ import {
 } from '../pki/index.ts';
 import { type Generation, generationSecret, type Role } from './generation.ts';
 import type { Plan, SelfSignedSpec, Step } from './lifecycle.ts';
-import { bundlePemOf, chainPemOf, type KnownIssuer, keyIdOf } from './view.ts';
+import { bundlePemOf, caIdOf, chainPemOf, type KnownIssuer } from './view.ts';
 
 const SECOND = 1000;
 /** CAs are made rarely and before anything else: a generous margin for clocks that run behind costs nothing. */
@@ -99,7 +99,7 @@ export function issuingCaOf(generation: Generation): IssuingCa {
 export function knownIssuersOf(plan: Plan): ReadonlyMap<string, KnownIssuer> {
   return new Map(
     plan.trustedIssuing.map(({ certificate }) => [
-      keyIdOf(certificate),
+      caIdOf(certificate),
       {
         notAfter: certificate.notAfter.getTime(),
         chainPem: chainPemOf(certificate, []),

@@ -2,6 +2,8 @@
  * What the rest of the operator sees of an authority: who signs, whom leaves must chain to, and what may be asked for. A snapshot,
  * replaced as a whole; private keys stay behind `issuer`.
  */
+
+import { createHash } from 'node:crypto';
 import type { CertificateAuthoritySpec } from '../api/index.ts';
 import type { IssuingCa, ParsedCertificate } from '../pki/index.ts';
 
@@ -21,7 +23,7 @@ export interface AuthorityView {
   /** Absent while nothing can be signed; then `notReady` says why. */
   readonly issuer: IssuingCa | undefined;
   readonly notReady: { readonly reason: string; readonly message: string } | undefined;
-  /** By subject key identifier, lower-case hex. */
+  /** By `caIdOf`. */
   readonly knownIssuers: ReadonlyMap<string, KnownIssuer>;
   /** The roots, as they stand in ca.crt; '' while unknown. */
   readonly bundlePem: string;
@@ -49,8 +51,20 @@ export function bundlePemOf(roots: readonly ParsedCertificate[]): string {
     .join('');
 }
 
-export function keyIdOf(certificate: ParsedCertificate): string {
-  return certificate.subjectKeyId?.toString('hex') ?? '';
+const caIds = new WeakMap<ParsedCertificate, string>();
+
+/**
+ * What a leaf hangs on: the CA's name, key and key identifier. Two certificates of a CA that share it can stand in for each other behind a leaf;
+ * if any of the three differs, some verifier refuses. The key itself is in it, since anybody can write any identifier into a certificate.
+ */
+export function caIdOf(ca: ParsedCertificate): string {
+  const known = caIds.get(ca);
+  if (known !== undefined) return known;
+  const hash = createHash('sha256').update(ca.subjectDer).update(ca.spki);
+  if (ca.subjectKeyId !== undefined) hash.update(ca.subjectKeyId);
+  const id = hash.digest().toString('base64url', 0, 16);
+  caIds.set(ca, id);
+  return id;
 }
 
 /** Views by authority name, with subscribers that hear of a change in any answer. */

@@ -1,5 +1,12 @@
 /** What is kept of a WorkloadCertificate: spec and status as compact text, parsed when it is judged. 50,000 of them have to fit. */
-import { annotations, InvalidObjectError, parseWorkloadCertificate, type WorkloadCertificate } from '../api/index.ts';
+import {
+  annotations,
+  InvalidObjectError,
+  parseWorkloadCertificate,
+  type WorkloadCertificate,
+  type WorkloadCertificateStatus,
+  workloadCertificateStatusSchema,
+} from '../api/index.ts';
 import { asRecord, asString, stringMap } from '../kube/index.ts';
 
 export interface CertificateRecord {
@@ -55,4 +62,9 @@ export function readCertificate(record: CertificateRecord): WorkloadCertificate 
     if (error instanceof InvalidObjectError) return { problem: error.message };
     throw error;
   }
+}
+
+/** The status alone, for an object whose spec cannot be read; empty where it cannot be read either. */
+export function statusOf({ status }: CertificateRecord): WorkloadCertificateStatus {
+  return workloadCertificateStatusSchema.catch({}).parse(JSON.parse(status));
 }

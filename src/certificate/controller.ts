@@ -30,7 +30,7 @@ export interface CertificateControllerOptions {
   readonly workers: number;
   readonly certificates: Store<CertificateRecord>;
   readonly secrets: Store<SecretRecord>;
-  readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>>;
+  readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
   readonly catalogue: AuthorityCatalogue;
   readonly authorityPending: (authority: string) => boolean;
 }

@@ -33,10 +33,12 @@ export interface KnownIssuer {
 }
 
 export interface Signer {
-  /** By subject key identifier (hex): the current issuing CA and its predecessors under the same roots. */
+  /** By `caIdOf`: the current issuing CA and its predecessors under the same roots. */
   readonly knownIssuers: ReadonlyMap<string, KnownIssuer>;
   readonly bundleDigest: string;
   readonly maxDurationSeconds: number;
+  /** When the CA that signs at present ends (ms); undefined: none can sign. */
+  readonly signsUntil: number | undefined;
 }
 
 export interface Situation {
@@ -78,10 +80,14 @@ export function decide(situation: Situation): Decision {
   return { action: 'none', wakeAt };
 }
 
-/** When a sound certificate is renewed (ms), or undefined while its spec cannot be judged. */
+/**
+ * When a sound certificate is renewed (ms); undefined while its spec cannot be judged, and where it lasts as long as its CA already: a renewal that
+ * lengthens nothing would be followed by ever more of them, at ever shorter intervals, until the CA ends.
+ */
 export function renewalOf(situation: Situation): number | undefined {
   const { desired, signer, secret } = situation;
   if (desired === undefined || secret?.content.state !== 'sound') return undefined;
+  if (signer?.signsUntil !== undefined && signer.signsUntil <= secret.content.leaf.notAfter) return undefined;
   const durationSeconds = Math.min(desired.durationSeconds, signer?.maxDurationSeconds ?? desired.durationSeconds);
   const times = { durationSeconds, renewBeforeSeconds: desired.renewBeforeSeconds };
   return renewalTime(secret.content.leaf, times, situation.identity);
@@ -102,6 +108,7 @@ function soundContent({ secret }: Situation): SoundContent {
 const issueChecks: readonly ((situation: Situation, content: SoundContent) => Hit | undefined)[] = [
   specChanged,
   authorityChanged,
+  notYetValid,
   expired,
   renewalRequested,
   renewalDue,
@@ -112,7 +119,7 @@ function specChanged({ desired, signer }: Situation, { leaf, keyEncoding }: Soun
   if (leaf.profileDigest !== desired.profileDigest)
     return { reason: 'SpecChanged', detail: 'names, usages, subject or key' };
   if (keyEncoding !== desired.keyEncoding) return { reason: 'SpecChanged', detail: 'privateKey.encoding' };
-  const issuer = signer?.knownIssuers.get(leaf.issuerKeyId);
+  const issuer = signer?.knownIssuers.get(leaf.issuerId);
   if (signer === undefined || issuer === undefined) return undefined;
   const limits = { maxDurationSeconds: signer.maxDurationSeconds, issuerNotAfter: issuer.notAfter };
   if (!isValidityFor(leaf, desired.durationSeconds, limits)) return { reason: 'SpecChanged', detail: 'duration' };
@@ -121,8 +128,14 @@ function specChanged({ desired, signer }: Situation, { leaf, keyEncoding }: Soun
 
 function authorityChanged({ signer }: Situation, { leaf }: SoundContent): Hit | undefined {
   // A renewed issuing CA stands beside its predecessors here: leaves of those stay good until their own time comes.
-  if (signer === undefined || signer.knownIssuers.has(leaf.issuerKeyId)) return undefined;
+  if (signer === undefined || signer.knownIssuers.has(leaf.issuerId)) return undefined;
   return { reason: 'AuthorityChanged', detail: '' };
+}
+
+/** Issued by a clock that ran ahead: peers refuse it, and a new one helps at once. */
+function notYetValid({ now }: Situation, { leaf }: SoundContent): Hit | undefined {
+  if (now >= leaf.notBefore) return undefined;
+  return { reason: 'NotYetValid', detail: `not before ${new Date(leaf.notBefore).toISOString()}` };
 }
 
 function expired({ now }: Situation, { leaf }: SoundContent): Hit | undefined {
@@ -150,7 +163,7 @@ const rewriteChecks: readonly ((situation: Situation, content: SoundContent) => 
     return { reason: 'TrustBundleChanged', detail: 'ca.crt' };
   },
   function chainChanged({ signer }, { leaf, chainDigest }) {
-    const issuer = signer?.knownIssuers.get(leaf.issuerKeyId);
+    const issuer = signer?.knownIssuers.get(leaf.issuerId);
     if (issuer === undefined || issuer.chainDigest === chainDigest) return undefined;
     return { reason: 'ChainChanged', detail: 'intermediates in tls.crt' };
   },

@@ -29,6 +29,7 @@ export class KeyMaker {
         if (this.#made.get(key) === entry) this.#ready(key);
       },
       (error: unknown) => {
+        if (this.#made.get(key) !== entry) return;
         this.#made.delete(key);
         this.#failed(key, error);
       },

@@ -29,14 +29,14 @@ export function retryAfterFailure(attempts: number, last: number): number {
 }
 
 interface Entry {
-  count: number;
-  last: number;
-  cause: string;
+  readonly count: number;
+  readonly last: number;
+  readonly cause: string;
 }
 
-/** Counts per key for as long as the cause is the same: a changed spec or authority starts anew. */
-class Counter {
-  readonly #entries = new Map<string, Entry>();
+/** Keys that rest are forgotten, or 50,000 first issuances would be kept for ever. */
+class Recent<T extends { readonly last: number }> {
+  readonly #entries = new Map<string, T>();
   readonly #rest: number;
   #swept = 0;
 
@@ -44,34 +44,66 @@ class Counter {
     this.#rest = rest;
   }
 
-  get(key: string, cause: string, now: number): { count: number; last: number } {
+  get(key: string, now: number): T | undefined {
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.cause !== cause || now - entry.last > this.#rest) return { count: 0, last: 0 };
-    return entry;
+    if (entry === undefined || this.#rests(entry, now)) return undefined;
+    // A clock that was set back must not hold anyone until it has caught up.
+    return entry.last > now ? { ...entry, last: now } : entry;
   }
 
-  add(key: string, cause: string, now: number): number {
-    this.#sweep(now);
-    const count = this.get(key, cause, now).count + 1;
-    this.#entries.set(key, { count, last: now, cause });
-    return count;
+  set(key: string, entry: T): void {
+    this.#entries.set(key, entry);
+    if (Math.abs(entry.last - this.#swept) < MINUTE) return;
+    this.#swept = entry.last;
+    for (const [other, known] of this.#entries) if (this.#rests(known, entry.last)) this.#entries.delete(other);
   }
 
   delete(key: string): void {
     this.#entries.delete(key);
   }
 
-  /** Entries that have rested say nothing any more; without this, 50,000 first issuances would be kept for ever. */
-  #sweep(now: number): void {
-    if (now - this.#swept < MINUTE) return;
-    this.#swept = now;
-    for (const [key, { last }] of this.#entries) if (now - last > this.#rest) this.#entries.delete(key);
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  #rests({ last }: T, now: number): boolean {
+    return Math.abs(now - last) > this.#rest;
+  }
+}
+
+/** Counts per key for as long as the cause is the same: a changed spec or authority starts anew. */
+class Counter {
+  readonly #recent: Recent<Entry>;
+
+  constructor(rest: number) {
+    this.#recent = new Recent(rest);
+  }
+
+  get(key: string, cause: string, now: number): { readonly count: number; readonly last: number } {
+    const entry = this.#recent.get(key, now);
+    return entry?.cause === cause ? entry : { count: 0, last: 0 };
+  }
+
+  add(key: string, cause: string, now: number): number {
+    const count = this.get(key, cause, now).count + 1;
+    this.#recent.set(key, { count, last: now, cause });
+    return count;
+  }
+
+  delete(key: string): void {
+    this.#recent.delete(key);
+  }
+
+  get size(): number {
+    return this.#recent.size;
   }
 }
 
 export class Memory {
   readonly #writes = new Counter(FORGIVEN_AFTER);
   readonly #failures = new Counter(2 * LONGEST_BACKOFF);
+  /** The certificate that we wrote last. */
+  readonly #left = new Recent<{ readonly serialNumber: string; readonly last: number }>(FORGIVEN_AFTER);
 
   /** When the Secret may be mended again (ms); 0 or past: now. */
   dampedUntil(key: string, cause: string, now: number): number {
@@ -79,8 +111,21 @@ export class Memory {
     return dampedUntil(count, last);
   }
 
-  wrote(key: string, cause: string, now: number): void {
-    this.#writes.add(key, cause, now);
+  /**
+   * Whether a certificate that is due is so by time alone, which is nobody's doing and never damped. Not if we have written another one a
+   * short while ago: then somebody puts an old one back.
+   *
+   * @param serialNumber of the certificate in the Secret.
+   */
+  isDueByTime(key: string, serialNumber: string, now: number): boolean {
+    const left = this.#left.get(key, now);
+    return left === undefined || left.serialNumber === serialNumber;
+  }
+
+  /** @param written.byTime: it was due by time alone, so that it is no part of a quarrel. */
+  wrote(key: string, cause: string, now: number, written: { serialNumber: string; byTime: boolean }): void {
+    if (!written.byTime) this.#writes.add(key, cause, now);
+    this.#left.set(key, { serialNumber: written.serialNumber, last: now });
     this.#failures.delete(key);
   }
 
@@ -98,5 +143,11 @@ export class Memory {
   forget(key: string): void {
     this.#writes.delete(key);
     this.#failures.delete(key);
+    this.#left.delete(key);
+  }
+
+  /** How many certificates anything is remembered of. */
+  get size(): number {
+    return Math.max(this.#writes.size, this.#failures.size, this.#left.size);
   }
 }

@@ -90,7 +90,8 @@ export class Pacer {
       }
       const key = this.#waiting.popDue(Number.POSITIVE_INFINITY);
       if (key === undefined) return;
-      this.#lastRelease = now;
+      // What has no slack goes past the others; if it counted, a stream of new certificates would hold up renewals until they have none either.
+      if (gap > 0) this.#lastRelease = now;
       this.#released.add(key);
       if (key !== entering) this.#release(key);
     }

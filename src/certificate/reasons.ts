@@ -12,6 +12,7 @@ export const issueReasons = [
   'ChainBroken',
   'SpecChanged',
   'AuthorityChanged',
+  'NotYetValid',
   'Expired',
   'RenewalRequested',
   'RenewalDue',
@@ -38,21 +39,28 @@ export interface Refusal {
   readonly message: string;
 }
 
-export type ReadyReason = 'Ready' | 'Pending' | 'Failed' | IssueReason | RewriteReason | RefusalReason;
+export type ReadyReason = 'Ready' | 'Failed' | IssueReason | RewriteReason | RefusalReason;
 
-export type IssuingReason =
-  | 'Issued'
-  | 'Paced'
-  | 'Damped'
-  | 'Failed'
-  | 'OwnerReferenceForbidden'
-  | 'RenewAtInvalid'
-  | RefusalReason;
+export type IssuingReason = 'Issued' | SetbackReason | 'RenewAtInvalid' | IssueReason | RefusalReason;
+
+/** The last attempt failed, or has to wait. */
+export type SetbackReason = 'Failed' | 'Damped' | 'OwnerReferenceForbidden';
 
 /** The sentence for a reason to issue: used alike in the status, the event and the log. */
 export function describeIssue(reason: IssueReason, detail: string): string {
   return detail === '' ? sentences[reason] : `${sentences[reason]}: ${detail}`;
 }
+
+export function describeRewrite(reason: RewriteReason, detail: string): string {
+  return `${rewriteSentences[reason]}: ${detail}`;
+}
+
+const rewriteSentences: Readonly<Record<RewriteReason, string>> = {
+  TrustBundleChanged: 'the Secret does not hold the authority’s roots',
+  ChainChanged: 'the Secret does not hold the authority’s intermediates',
+  OutputsChanged: 'the Secret does not hold the outputs of the spec',
+  MetadataChanged: 'labels, annotations or owners of the Secret are not what the spec asks for',
+};
 
 const sentences: Readonly<Record<IssueReason, string>> = {
   SecretMissing: 'the Secret does not exist',
@@ -62,6 +70,7 @@ const sentences: Readonly<Record<IssueReason, string>> = {
   ChainBroken: 'the certificate in the Secret is not signed by the chain beside it',
   SpecChanged: 'the certificate in the Secret is not what the spec asks for',
   AuthorityChanged: 'the certificate was signed by a CA that is not the authority’s',
+  NotYetValid: 'the certificate is not valid yet: it was issued by a clock that ran ahead',
   Expired: 'the certificate has expired',
   RenewalRequested: 'the annotation mtls-operator.io/renew-at asks for it',
   RenewalDue: 'the certificate is due for renewal',

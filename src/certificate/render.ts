@@ -1,7 +1,23 @@
 /** The whole Secret, as it is written in one call: pure. What others have put into it stays. */
-import { annotations, FIELD_MANAGER, labels, purposes, type WorkloadCertificateSpec } from '../api/index.ts';
+import {
+  API_VERSION,
+  annotations,
+  FIELD_MANAGER,
+  labels,
+  purposes,
+  type WorkloadCertificateSpec,
+  workloadCertificateKind,
+} from '../api/index.ts';
 import { combinedPem } from '../pki/index.ts';
-import { baseKeys, metadataDigest, outputKeys, type RawSecret, templateKeysOf } from './secretRecord.ts';
+import {
+  baseKeys,
+  isOwnerOfOurs,
+  metadataDigest,
+  outputKeys,
+  ownDataKeys,
+  type RawSecret,
+  templateKeysOf,
+} from './secretRecord.ts';
 
 export interface Owner {
   readonly namespace: string;
@@ -37,7 +53,6 @@ export function desiredMetadata(spec: WorkloadCertificateSpec, owner: Owner) {
       [annotations.authority]: spec.authorityRef.name,
       [annotations.template]: JSON.stringify(templateKeys),
     },
-    templateKeys,
   };
 }
 
@@ -130,8 +145,7 @@ function rememberedKeys(whole: RawSecret | undefined, kind: 'labels' | 'annotati
 }
 
 function foreignData(whole: RawSecret | undefined): Record<string, string> {
-  const ours = new Set<string>(['tls.crt', 'tls.key', 'ca.crt', ...Object.values(outputKeys)]);
-  return Object.fromEntries(Object.entries(whole?.data ?? {}).filter(([key]) => !ours.has(key)));
+  return Object.fromEntries(Object.entries(whole?.data ?? {}).filter(([key]) => !ownDataKeys.has(key)));
 }
 
 /**
@@ -143,12 +157,9 @@ function ownerReferences(
   owner: Owner,
   whole: RawSecret | undefined,
 ): Readonly<Record<string, unknown>>[] {
-  const others = (whole?.ownerReferences ?? []).filter((reference) => reference['kind'] !== 'WorkloadCertificate');
+  const others = (whole?.ownerReferences ?? []).filter((reference) => !isOwnerOfOurs(reference));
   if (spec.deletionPolicy !== 'Delete') return others;
-  return [
-    ...others,
-    { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'WorkloadCertificate', name: owner.name, uid: owner.uid },
-  ];
+  return [...others, { apiVersion: API_VERSION, kind: workloadCertificateKind.kind, name: owner.name, uid: owner.uid }];
 }
 
 function base64(text: string): string {

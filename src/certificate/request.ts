@@ -1,11 +1,13 @@
 /** From spec and authority to what is to be issued, or to the reason why it cannot be: pure. */
 
 import { parseDuration, type WorkloadCertificateSpec } from '../api/index.ts';
-import { type AuthorityView, deniedNames, describeDenied } from '../authority/index.ts';
+import { type AuthorityView, caIdOf, deniedNames, describeDenied } from '../authority/index.ts';
 import { buildLeafProfile, checkNameConstraints, type LeafProfile, PkiError, spiffeId } from '../pki/index.ts';
 import type { Refusal } from './reasons.ts';
 
 export interface RequestContext {
+  /** ms */
+  readonly now: number;
   readonly namespace: string;
   readonly namespaceLabels: Readonly<Record<string, string>>;
   readonly clusterDomain: string;
@@ -30,13 +32,23 @@ export function requestFor(spec: WorkloadCertificateSpec, context: RequestContex
   }
   const profile = profileFor(spec, context.namespace, authority);
   if ('reason' in profile) return { profile: undefined, refusal: profile };
-  const denied = deniedNames(namesAsked(spec, profile, context), authority.spec.names ?? [], context.clusterDomain);
+  const denied = deniedNames(
+    namesAsked(spec, profile, context, authority),
+    authority.spec.names ?? [],
+    context.clusterDomain,
+  );
   if (denied.length > 0)
     return { profile, refusal: { reason: 'NamesDenied', message: describeDenied(denied, authorityName) } };
   if (authority.issuer === undefined) {
-    const { reason, message } = authority.notReady ?? { reason: 'Pending', message: '' };
-    const text = `the CertificateAuthority "${authorityName}" cannot sign (${reason}): ${message}`;
-    return { profile, refusal: { reason: 'AuthorityNotReady', message: text } };
+    const { reason, message } = authority.notReady ?? { reason: 'Pending', message: 'the CA is being made' };
+    return { profile, refusal: cannotSign(authorityName, reason, message) };
+  }
+  const until = signsUntil(authority);
+  if (until !== undefined && until <= context.now) {
+    return {
+      profile,
+      refusal: cannotSign(authorityName, 'Expired', `its CA ended at ${new Date(until).toISOString()}`),
+    };
   }
   const violations = checkNameConstraints(
     { ...profile.request, subjectDer: profile.subjectDer },
@@ -51,22 +63,31 @@ export function requestFor(spec: WorkloadCertificateSpec, context: RequestContex
   return { profile, refusal: undefined };
 }
 
+function cannotSign(authority: string, reason: string, message: string): Refusal {
+  return {
+    reason: 'AuthorityNotReady',
+    message: `the CertificateAuthority "${authority}" cannot sign (${reason}): ${message}`,
+  };
+}
+
+/** When the CA that signs at present, or one above it, ends (ms): no certificate lasts longer. Undefined where none signs. */
+export function signsUntil({ issuer, knownIssuers }: AuthorityView): number | undefined {
+  return issuer && knownIssuers.get(caIdOf(issuer.certificate))?.notAfter;
+}
+
 function refused(reason: Refusal['reason'], message: string): Request {
   return { profile: undefined, refusal: { reason, message } };
 }
 
 function profileFor(spec: WorkloadCertificateSpec, namespace: string, authority: AuthorityView): LeafProfile | Refusal {
-  const { serviceAccountName, privateKey } = spec;
-  const identity =
-    serviceAccountName === undefined
-      ? []
-      : [spiffeId({ trustDomain: authority.spec.trustDomain, namespace, serviceAccountName })];
+  const { privateKey } = spec;
   try {
+    const identity = identityOf(spec, namespace, authority);
     return buildLeafProfile({
       subject: { ...spec.subject, ...(spec.commonName === undefined ? {} : { commonName: spec.commonName }) },
       dnsNames: spec.dnsNames ?? [],
       ipAddresses: spec.ipAddresses ?? [],
-      uris: [...identity, ...(spec.uris ?? [])],
+      uris: [...(identity === undefined ? [] : [identity]), ...(spec.uris ?? [])],
       emailAddresses: spec.emailAddresses ?? [],
       usages: spec.usages,
       key:
@@ -80,14 +101,29 @@ function profileFor(spec: WorkloadCertificateSpec, namespace: string, authority:
   }
 }
 
-function namesAsked(spec: WorkloadCertificateSpec, { request }: LeafProfile, context: RequestContext) {
+function identityOf(
+  { serviceAccountName }: WorkloadCertificateSpec,
+  namespace: string,
+  authority: AuthorityView,
+): string | undefined {
+  if (serviceAccountName === undefined) return undefined;
+  return spiffeId({ trustDomain: authority.spec.trustDomain, namespace, serviceAccountName });
+}
+
+function namesAsked(
+  spec: WorkloadCertificateSpec,
+  { request }: LeafProfile,
+  context: RequestContext,
+  authority: AuthorityView,
+) {
+  const identity = identityOf(spec, context.namespace, authority);
   return {
     ...request,
     namespace: context.namespace,
     namespaceLabels: context.namespaceLabels,
     serviceAccountName: spec.serviceAccountName,
-    // The operator gives the SPIFFE ID itself; the schema refuses any other beside it.
-    uris: request.uris.filter((uri) => !uri.startsWith('spiffe://')),
+    // The SPIFFE ID is the operator's to give, and exactly this one.
+    uris: request.uris.filter((uri) => uri !== identity),
   };
 }
 

@@ -3,9 +3,11 @@
  * Everything in a Secret is hostile until shown otherwise: anyone who may edit it may have put anything there.
  */
 import { createHash } from 'node:crypto';
-import { annotations, labels } from '../api/index.ts';
+import { annotations, GROUP, labels } from '../api/index.ts';
+import { caIdOf } from '../authority/index.ts';
 import { asRecord, asString, stringMap } from '../kube/index.ts';
 import {
+  isSignedBy,
   type KeyPair,
   keyMatches,
   loadKeyPair,
@@ -22,8 +24,8 @@ export interface LeafFacts {
   /** ms */
   readonly notAfter: number;
   readonly profileDigest: string;
-  /** The authority key identifier, lower-case hex; '' where there is none. */
-  readonly issuerKeyId: string;
+  /** `caIdOf` the CA that has signed it: found by its signature, not by what the certificate says. */
+  readonly issuerId: string;
 }
 
 export interface SoundContent {
@@ -108,22 +110,43 @@ export function inspectSecret(secret: RawSecret, known?: Pick<SecretRecord, 'dat
   return {
     resourceVersion: secret.resourceVersion,
     uid: secret.uid,
-    type: secret.type,
+    type: bounded(secret.type),
     immutable: secret.immutable,
-    holder: secret.annotations[annotations.certificate],
-    adopt: secret.annotations[annotations.adopt],
-    authority: intern(secret.annotations[annotations.authority]),
-    revision: Math.max(0, Number.parseInt(secret.annotations[annotations.revision] ?? '0', 10) || 0),
-    renewedAt: secret.annotations[annotations.renewedAt],
+    holder: bounded(secret.annotations[annotations.certificate]),
+    adopt: bounded(secret.annotations[annotations.adopt]),
+    authority: intern(bounded(secret.annotations[annotations.authority])),
+    revision: revisionOf(secret.annotations[annotations.revision]),
+    renewedAt: bounded(secret.annotations[annotations.renewedAt]),
     metadataDigest: metadataDigest(pick(secret.labels, owned.labels), pick(secret.annotations, owned.annotations)),
-    ownerUid: secret.ownerReferences
-      .filter((owner) => owner['kind'] === 'WorkloadCertificate')
-      .map((owner) => String(owner['uid']))
-      .join(','),
+    ownerUid: bounded(
+      secret.ownerReferences
+        .filter(isOwnerOfOurs)
+        .map((owner) => String(owner['uid']))
+        .join(','),
+    ),
     foreign: hasForeign(secret, owned),
     dataDigest,
     content: known?.dataDigest === dataDigest ? known.content : inspectContent(secret.data),
   };
+}
+
+/** Other groups may have a kind of the same name. */
+export function isOwnerOfOurs(owner: Readonly<Record<string, unknown>>): boolean {
+  return owner['kind'] === 'WorkloadCertificate' && String(owner['apiVersion']).startsWith(`${GROUP}/`);
+}
+
+/** Longer than any name, UID or time; an annotation may have 256 KiB, which nobody needs to remember. */
+const LONGEST_TEXT = 256;
+
+function bounded(text: string): string;
+function bounded(text: string | undefined): string | undefined;
+function bounded(text: string | undefined): string | undefined {
+  return text === undefined || text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT)}…`;
+}
+
+/** What is no such number counts from the start again: it goes into status, where the API server takes integers only. */
+function revisionOf(text: string | undefined): number {
+  return text !== undefined && /^\d{1,12}$/.test(text) ? Number(text) : 0;
 }
 
 export function dataDigestOf(data: Readonly<Record<string, string>>): string {
@@ -139,7 +162,8 @@ export function metadataDigest(
 }
 
 export const outputKeys = { CombinedPEM: 'tls-combined.pem', DER: 'key.der' } as const;
-const ownData: ReadonlySet<string> = new Set(['tls.crt', 'tls.key', 'ca.crt', ...Object.values(outputKeys)]);
+/** Keys of `data` that are ours, whether or not the spec asks for them at present. */
+export const ownDataKeys: ReadonlySet<string> = new Set(['tls.crt', 'tls.key', 'ca.crt', ...Object.values(outputKeys)]);
 
 /** Annotations of ours that change with each certificate or are set by users: never drift. */
 const volatileAnnotations: ReadonlySet<string> = new Set([
@@ -153,8 +177,8 @@ function hasForeign(secret: RawSecret, owned: TemplateKeys): boolean {
   const foreignAnnotation = Object.keys(secret.annotations).some(
     (key) => !owned.annotations.includes(key) && !volatileAnnotations.has(key),
   );
-  const foreignData = Object.keys(secret.data).some((key) => !ownData.has(key));
-  const foreignOwner = secret.ownerReferences.some((owner) => owner['kind'] !== 'WorkloadCertificate');
+  const foreignData = Object.keys(secret.data).some((key) => !ownDataKeys.has(key));
+  const foreignOwner = !secret.ownerReferences.every(isOwnerOfOurs);
   const finalizers = secret.metadata['finalizers'];
   return (
     foreignLabel ||
@@ -206,15 +230,15 @@ function inspectContent(data: Readonly<Record<string, string>>): SoundContent | 
   const signers = readable('the chain', () => knownCertificates(intermediatesPem === '' ? caPem : intermediatesPem));
   if ('reason' in signers) return { state: 'broken', reason: 'ChainBroken', detail: signers.detail };
   const candidates = intermediatesPem === '' ? signers : signers.slice(0, 1);
-  if (!candidates.some((signer) => leaf.isSignedBy(signer.publicKey)))
-    return { state: 'broken', reason: 'ChainBroken', detail: '' };
+  const signer = candidates.find((candidate) => isSignedBy(leaf, candidate));
+  if (signer === undefined) return { state: 'broken', reason: 'ChainBroken', detail: '' };
   return contentOf({
     leaf: {
       serialNumber: leaf.serialNumber,
       notBefore: leaf.notBefore.getTime(),
       notAfter: leaf.notAfter.getTime(),
       profileDigest: leaf.profileDigest,
-      issuerKeyId: intern(leaf.authorityKeyId?.toString('hex') ?? ''),
+      issuerId: intern(caIdOf(signer)),
     },
     keyEncoding: encodingOf(decode(data['tls.key'])),
     intermediatesPem,
@@ -269,11 +293,13 @@ function splitChain(pem: string): { leaf: ParsedCertificate; intermediatesPem: s
  */
 const chains = new Map<string, readonly ParsedCertificate[]>();
 const MAX_CHAINS = 64;
+const LONGEST_KNOWN_CHAIN = 64 * 1024;
 
 function knownCertificates(pem: string): readonly ParsedCertificate[] {
   const known = chains.get(pem);
   if (known !== undefined) return known;
   const parsed = parseCertificates(pem);
+  if (pem.length > LONGEST_KNOWN_CHAIN) return parsed;
   if (chains.size >= MAX_CHAINS) chains.clear();
   chains.set(pem, parsed);
   return parsed;

@@ -1,7 +1,7 @@
 /** Reads and writes leaf Secrets. Every write is bound to what was looked at; whoever was faster is looked at instead. */
 
 import type { WorkloadCertificate } from '../api/index.ts';
-import type { AuthorityView } from '../authority/index.ts';
+import { type AuthorityView, caIdOf } from '../authority/index.ts';
 import {
   type ApiRequest,
   type Clock,
@@ -117,9 +117,7 @@ export class SecretWriter {
     const { authority, certificate, issuer, key, profile, record, situation } = order;
     const { spec } = certificate;
     const { durationSeconds } = situation.desired ?? { durationSeconds: 0 };
-    const known = [...authority.knownIssuers.values()].find(
-      ({ fingerprint }) => fingerprint === issuer.certificate.fingerprint,
-    );
+    const known = authority.knownIssuers.get(caIdOf(issuer.certificate));
     if (known === undefined) throw new Error('the authority does not know the CA that signs for it');
     const limits = { maxDurationSeconds: authority.maxDurationSeconds, issuerNotAfter: known.notAfter };
     const { notBefore, notAfter } = validityAt(this.#clock.now(), durationSeconds, limits);
@@ -137,7 +135,7 @@ export class SecretWriter {
         notBefore,
         notAfter,
         profileDigest: profile.digest,
-        issuerKeyId: leaf.authorityKeyId?.toString('hex') ?? '',
+        issuerId: caIdOf(issuer.certificate),
       },
       keyEncoding: spec.privateKey.encoding,
       intermediatesPem: known.chainPem,
@@ -154,8 +152,9 @@ export class SecretWriter {
     if (raw === undefined || raw.resourceVersion !== situation.secret?.resourceVersion) {
       return { found: raw && inspectSecret(raw, situation.secret) };
     }
+    const { content } = situation.secret;
+    const known = content.state === 'sound' ? authority.knownIssuers.get(content.leaf.issuerId) : undefined;
     const leaf = parseCertificate(firstBlock(text(raw, 'tls.crt')));
-    const known = authority.knownIssuers.get(leaf.authorityKeyId?.toString('hex') ?? '');
     if (known === undefined) throw new Error('a certificate of an unknown CA is issued anew, not written again');
     const keyPem = text(raw, 'tls.key');
     const material: Material = {

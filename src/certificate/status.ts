@@ -6,7 +6,15 @@
 import { setCondition, type WorkloadCertificate, type WorkloadCertificateStatus } from '../api/index.ts';
 import { iso } from '../authority/index.ts';
 import type { Decision } from './decide.ts';
-import { describeIssue, type IssueReason, type Refusal } from './reasons.ts';
+import {
+  describeIssue,
+  describeRewrite,
+  type IssueReason,
+  type IssuingReason,
+  type ReadyReason,
+  type Refusal,
+  type RewriteReason,
+} from './reasons.ts';
 import type { SecretRecord } from './secretRecord.ts';
 
 export interface Judgement {
@@ -23,6 +31,15 @@ export interface Judgement {
     | { readonly kind: 'Damped'; readonly message: string }
     | { readonly kind: 'OwnerReferenceForbidden'; readonly message: string }
     | undefined;
+  /** What is wrong with the annotation renew-at, which then has no effect. */
+  readonly renewAtProblem?: string | undefined;
+}
+
+/** A condition without what all of them share. */
+interface Verdict<Reason extends string> {
+  readonly status: 'True' | 'False';
+  readonly reason: Reason;
+  readonly message: string;
 }
 
 export function certificateStatus(
@@ -55,43 +72,47 @@ export function certificateStatus(
 /** Reasons for a new certificate that leave the present one as good as it was. */
 const stillGood: ReadonlySet<IssueReason> = new Set(['RenewalDue', 'RenewalRequested']);
 
-function ready({ decision, refusal, secret, setback }: Judgement) {
+/** Reasons for writing the Secret again that leave what is in it as good as it was. */
+const cosmetic: ReadonlySet<RewriteReason> = new Set(['MetadataChanged']);
+
+function ready({ decision, refusal, secret, setback }: Judgement): Verdict<ReadyReason> {
   const content = secret?.content;
   const wanted = decision.action === 'issue' && !stillGood.has(decision.reason) ? decision : undefined;
   if (wanted === undefined && content?.state === 'sound') {
+    // Only seen here while the write that would mend it is damped or fails.
+    if (decision.action === 'rewrite' && !cosmetic.has(decision.reason)) {
+      const { reason, detail } = decision;
+      return { status: 'False', reason, message: describeRewrite(reason, detail) };
+    }
     const { serialNumber, notAfter } = content.leaf;
     return {
       status: 'True',
       reason: 'Ready',
       message: `certificate ${serialNumber} is valid until ${iso(notAfter)}`,
-    } as const;
+    };
   }
   // What stands in the way tells more than what is wanted.
-  if (refusal !== undefined) return { status: 'False', ...refusal } as const;
-  if (setback?.kind === 'Failed') return { status: 'False', reason: 'Failed', message: setback.message } as const;
+  if (refusal !== undefined) return { status: 'False', ...refusal };
+  if (setback?.kind === 'Failed') return { status: 'False', reason: 'Failed', message: setback.message };
   const reason = wanted?.reason ?? 'SecretMissing';
-  return { status: 'False', reason, message: describeIssue(reason, wanted?.detail ?? '') } as const;
+  return { status: 'False', reason, message: describeIssue(reason, wanted?.detail ?? '') };
 }
 
-function issuing({ decision, refusal, secret, renewalTime, setback }: Judgement) {
+function issuing(judgement: Judgement): Verdict<IssuingReason> {
+  const { decision, refusal, secret, renewalTime, setback, renewAtProblem } = judgement;
   if (decision.action === 'issue') {
-    if (refusal !== undefined) return { status: 'True', ...refusal } as const;
-    if (setback !== undefined) return { status: 'True', reason: setback.kind, message: setback.message } as const;
-    return {
-      status: 'True',
-      reason: decision.reason,
-      message: describeIssue(decision.reason, decision.detail),
-    } as const;
+    if (refusal !== undefined) return { status: 'True', ...refusal };
+    if (setback !== undefined) return { status: 'True', reason: setback.kind, message: setback.message };
+    const { reason, detail } = decision;
+    return { status: 'True', reason, message: describeIssue(reason, detail) };
   }
-  if (setback !== undefined) return { status: 'False', reason: setback.kind, message: setback.message } as const;
+  if (setback !== undefined) return { status: 'False', reason: setback.kind, message: setback.message };
   if (refusal !== undefined) {
     const when = renewalTime === undefined ? '' : ` at ${iso(renewalTime)}`;
-    return {
-      status: 'False',
-      reason: refusal.reason,
-      message: `the next renewal${when} will be refused: ${refusal.message}`,
-    } as const;
+    const message = `the next renewal${when} will be refused: ${refusal.message}`;
+    return { status: 'False', reason: refusal.reason, message };
   }
-  const revision = secret?.revision ?? 0;
-  return { status: 'False', reason: 'Issued', message: `revision ${revision} is issued` } as const;
+  if (renewAtProblem !== undefined) return { status: 'False', reason: 'RenewAtInvalid', message: renewAtProblem };
+  const last = renewalTime === undefined ? ', the last one before the authority’s CA ends' : '';
+  return { status: 'False', reason: 'Issued', message: `revision ${secret?.revision ?? 0} is issued${last}` };
 }

@@ -3,19 +3,13 @@
  * milliseconds, truncated to whole seconds where they enter a certificate (X.509 has no fractions, RFC 5280 §4.1.2.5).
  */
 import { createHash } from 'node:crypto';
+import { backdateSeconds } from '../authority/index.ts';
 
 const SECOND = 1000;
-/** Clocks of peers disagree: a certificate that begins "now" is refused by whoever runs behind. Five minutes is what Kubernetes' own signer allows. */
-const MAX_BACKDATE_SECONDS = 300;
 
 export interface Validity {
   readonly notBefore: number;
   readonly notAfter: number;
-}
-
-/** How far notBefore lies before issuance, in seconds: min(5 min, duration/10), so that short-lived certificates stay short-lived. */
-export function backdateSeconds(durationSeconds: number): number {
-  return Math.min(MAX_BACKDATE_SECONDS, Math.floor(durationSeconds / 10));
 }
 
 /**
@@ -73,7 +67,7 @@ export function renewalTime(
   const spread = (life / 20) * fraction(identity);
   // The spread eats into the time before renewal, never into renewBefore, and never reaches back to issuance.
   const earliest = issuedAt + life / 10;
-  return Math.round(
+  return Math.floor(
     Math.max(Math.min(earliest, validity.notAfter - renewBefore), validity.notAfter - renewBefore - spread),
   );
 }

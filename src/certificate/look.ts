@@ -1,0 +1,126 @@
+/** One look at a certificate: everything that is known of it at one moment, and what follows from that. Pure. */
+import type { WorkloadCertificate } from '../api/index.ts';
+import type { AuthorityView } from '../authority/index.ts';
+import type { LeafProfile } from '../pki/index.ts';
+import type { CertificateRecord } from './certificateRecord.ts';
+import { type Decision, type Desired, decide, renewalOf, type Signer, type Situation } from './decide.ts';
+import type { Refusal } from './reasons.ts';
+import { desiredMetadataDigest, desiredOutputs } from './render.ts';
+import { durationsOf, requestFor, signsUntil } from './request.ts';
+import { digestOf, type SecretRecord } from './secretRecord.ts';
+import type { Judgement } from './status.ts';
+
+/** What does not come from the certificate itself. */
+export interface Surroundings {
+  readonly now: number;
+  readonly clusterDomain: string;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+  readonly authority: AuthorityView | undefined;
+}
+
+export interface Look {
+  /** namespace/name */
+  readonly key: string;
+  readonly certificate: WorkloadCertificate;
+  readonly record: CertificateRecord;
+  readonly authority: AuthorityView | undefined;
+  readonly profile: LeafProfile | undefined;
+  readonly refusal: Refusal | undefined;
+  readonly situation: Situation;
+  readonly decision: Decision;
+  /** With the same cause, the same write is the same quarrel, and the same failure the same failure. */
+  readonly cause: string;
+}
+
+export type IssueDecision = Extract<Decision, { action: 'issue' }>;
+
+export function lookAt(
+  record: CertificateRecord,
+  certificate: WorkloadCertificate,
+  secret: SecretRecord | undefined,
+  { now, clusterDomain, namespaceLabels, authority }: Surroundings,
+): Look {
+  const { namespace, name, authority: authorityName } = record;
+  const key = `${namespace}/${name}`;
+  const context = { now, namespace, namespaceLabels, clusterDomain, authorityName, authority };
+  const { profile, refusal } = requestFor(certificate.spec, context);
+  const situation: Situation = {
+    now,
+    identity: key,
+    desired: profile && desiredOf(certificate, record, profile),
+    signer: authority && signerOf(authority),
+    secret,
+    renewAt: renewAtOf(record),
+  };
+  const cause = `${record.generation} ${record.uid} ${record.renewAt ?? ''} ${authority?.digest ?? ''}`;
+  return { key, certificate, record, authority, profile, refusal, situation, decision: decide(situation), cause };
+}
+
+/** What there is to say of a look, with the Secret as it is now. */
+export function judgementOf(look: Look, secret: SecretRecord | undefined): Judgement {
+  const { decision, refusal, situation, authority, record } = look;
+  const content = secret?.content;
+  const signer = content?.state === 'sound' ? authority?.knownIssuers.get(content.leaf.issuerId) : undefined;
+  const unread = record.renewAt !== undefined && situation.renewAt === undefined ? record.renewAt : undefined;
+  return {
+    decision,
+    refusal,
+    secret,
+    renewalTime: renewalOf(situation),
+    authorityFingerprint: signer?.fingerprint,
+    renewAtProblem:
+      unread &&
+      `the annotation mtls-operator.io/renew-at is ${JSON.stringify(unread.slice(0, 64))}: write an RFC 3339 time, as in 2026-11-22T17:00:00Z`,
+  };
+}
+
+/** The value of renew-at that a new certificate honours: any request whose time has come. */
+export function honoured({ renewAt, now, secret }: Situation): string | undefined {
+  return renewAt !== undefined && renewAt.at <= now ? renewAt.text : secret?.renewedAt;
+}
+
+/** When what is due now fell due (ms): where that is not known, now. */
+export function dueSince({ situation }: Look, { reason }: IssueDecision): number {
+  return (reason === 'RenewalDue' ? renewalOf(situation) : undefined) ?? situation.now;
+}
+
+function desiredOf({ spec }: WorkloadCertificate, record: CertificateRecord, profile: LeafProfile): Desired {
+  return {
+    ...durationsOf(spec),
+    profileDigest: profile.digest,
+    keyEncoding: spec.privateKey.encoding,
+    outputs: desiredOutputs(spec),
+    metadataDigest: desiredMetadataDigest(spec, record),
+    ownerUid: spec.deletionPolicy === 'Delete' ? record.uid : '',
+  };
+}
+
+const signers = new WeakMap<AuthorityView, Signer>();
+
+/** Absent while the authority does not know its own CAs: then nothing that hangs on them can be judged. */
+function signerOf(authority: AuthorityView): Signer | undefined {
+  if (authority.knownIssuers.size === 0) return undefined;
+  const known = signers.get(authority);
+  if (known !== undefined) return known;
+  const issuers = [...authority.knownIssuers].map(
+    ([id, { notAfter, chainPem }]) => [id, { notAfter, chainDigest: digestOf(chainPem) }] as const,
+  );
+  const signer = {
+    knownIssuers: new Map(issuers),
+    bundleDigest: digestOf(authority.bundlePem),
+    maxDurationSeconds: authority.maxDurationSeconds,
+    signsUntil: signsUntil(authority),
+  };
+  signers.set(authority, signer);
+  return signer;
+}
+
+/** RFC 3339, with a time zone: Date.parse alone takes much else, in the local zone of whoever runs it. */
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+const LONGEST_TIME = 64;
+
+function renewAtOf({ renewAt }: CertificateRecord): Situation['renewAt'] {
+  if (renewAt === undefined || renewAt.length > LONGEST_TIME || !RFC_3339.test(renewAt)) return undefined;
+  const at = Date.parse(renewAt);
+  return Number.isNaN(at) ? undefined : { text: renewAt, at };
+}
