@@ -12,8 +12,12 @@ export const DURATION_PATTERN = '^([0-9]{1,6}d)?([0-9]{1,8}h)?([0-9]{1,9}m)?([0-
 export const DURATION_MAX_LENGTH = 40;
 
 const wholeDuration = new RegExp(DURATION_PATTERN);
-const secondsIn = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
-const units = ['d', 'h', 'm', 's'] as const;
+const units = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['m', 60],
+  ['s', 1],
+] as const;
 
 export function isDuration(text: string): boolean {
   return text !== '' && text.length <= DURATION_MAX_LENGTH && wholeDuration.test(text);
@@ -24,18 +28,15 @@ export function isDuration(text: string): boolean {
  * @throws RangeError with what to write instead.
  */
 export function parseDuration(text: string): number {
-  if (!isDuration(text)) {
+  const terms = text === '' || text.length > DURATION_MAX_LENGTH ? null : wholeDuration.exec(text);
+  if (terms === null) {
     const shown = JSON.stringify(text.slice(0, DURATION_MAX_LENGTH));
     throw new RangeError(
       `${shown} is not a duration: write whole numbers with d, h, m, s in this order, as in 24h or 1d12h`,
     );
   }
-  let seconds = 0;
-  for (const unit of units) {
-    const term = new RegExp(`([0-9]+)${unit}`).exec(text)?.[1];
-    if (term !== undefined) seconds += Number(term) * secondsIn[unit];
-  }
-  return seconds;
+  // Each term is matched with its unit, or undefined.
+  return units.reduce((sum, [, seconds], index) => sum + Number.parseInt(terms[index + 1] ?? '0', 10) * seconds, 0);
 }
 
 /**
@@ -48,10 +49,10 @@ export function formatDuration(seconds: number): string {
   if (seconds === 0) return '0s';
   let rest = seconds;
   let text = '';
-  for (const unit of units) {
-    const count = Math.floor(rest / secondsIn[unit]);
+  for (const [unit, size] of units) {
+    const count = Math.floor(rest / size);
     if (count > 0) text += `${count}${unit}`;
-    rest -= count * secondsIn[unit];
+    rest -= count * size;
   }
   return text;
 }

@@ -27,6 +27,7 @@ export { AUTHORITY_FINALIZER, annotations, FIELD_MANAGER, labels, purposes } fro
 export { InvalidObjectError, type ObjectMeta } from './metadata.ts';
 export type { NameRule } from './nameRules.ts';
 export type { NamespaceSelector } from './namespaceSelector.ts';
+export { operatorAccount } from './rbac.ts';
 export { defaultKeySize, type KeyAlgorithm } from './shared.ts';
 export {
   parseWorkloadCertificate,

@@ -8,6 +8,8 @@ import { matches, matchesNot, type Rule } from './rules.ts';
 const DNS_EDGE = '[\\p{L}\\p{M}\\p{N}_*]';
 const DNS_INNER = '[\\p{L}\\p{M}\\p{N}_*-]';
 const DNS_LABEL = `${DNS_EDGE}(${DNS_INNER}{0,61}${DNS_EDGE})?`;
+const DNS_SYNTAX = `^${DNS_LABEL}([.]${DNS_LABEL})*[.]?$`;
+const dnsExpression = new RegExp(DNS_SYNTAX, 'u');
 const ASCII_LABEL = '[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?';
 
 /**
@@ -17,7 +19,7 @@ const ASCII_LABEL = '[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?';
 export const dnsNameRules: readonly Rule<string>[] = [
   {
     cel: "!isIP(self) && !self.matches(r'(^|[.])([0-9]+|0[xX][0-9a-fA-F]*)[.]?$')",
-    holds: (name) => canonicalIp(name) === undefined && !/(^|[.])([0-9]+|0[xX][0-9a-fA-F]*)[.]?$/.test(name),
+    holds: (name) => !/(^|[.])([0-9]+|0[xX][0-9a-fA-F]*)[.]?$/.test(name) && canonicalIp(name) === undefined,
     message: 'an IP address, or taken for one by its last label: write addresses under ipAddresses',
   },
   {
@@ -31,9 +33,8 @@ export const dnsNameRules: readonly Rule<string>[] = [
     message: 'write the name without the dot at its end',
   },
   {
-    cel: `isIP(self) || self.matches(r'^${DNS_LABEL}([.]${DNS_LABEL})*[.]?$')`,
-    holds: (name) =>
-      canonicalIp(name) !== undefined || new RegExp(`^${DNS_LABEL}([.]${DNS_LABEL})*[.]?$`, 'u').test(name),
+    cel: `isIP(self) || self.matches(r'${DNS_SYNTAX}')`,
+    holds: (name) => dnsExpression.test(name) || canonicalIp(name) !== undefined,
     message:
       'not a DNS name: write labels of letters, digits and "-" (1 to 63 characters, no "-" first or last) joined by dots, ' +
       'as in "web.shop.svc"; no scheme, port, path or space',

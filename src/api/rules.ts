@@ -64,10 +64,17 @@ export function textField(
   rules: readonly Rule<string>[] = [],
   extensions: Extensions = {},
 ): z.ZodString {
-  // Counted as code points, like the API server does; `max` of zod counts UTF-16 units.
-  const bounded = z.string().refine((value) => value.length <= maximum || Array.from(value).length <= maximum, {
-    error: `must have at most ${maximum} characters`,
-  });
+  // Counted as code points, like the API server does; `max` of zod counts UTF-16 units. Past it nothing else is looked at:
+  // patterns are meant for texts of bounded length.
+  const bounded = z
+    .string()
+    .refine(
+      (value) => value.length <= maximum || (value.length <= 2 * maximum && Array.from(value).length <= maximum),
+      {
+        error: `must have at most ${maximum} characters`,
+        abort: true,
+      },
+    );
   return field(bounded, description, rules, { maxLength: maximum, ...extensions });
 }
 

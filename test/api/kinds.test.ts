@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseCertificateAuthority } from '../../src/api/certificateAuthority.ts';
 import { certificateAuthorityKind, workloadCertificateKind } from '../../src/api/kinds.ts';
+import { badWorkloadCertificates } from '../../src/api/samples/badWorkloadCertificates.ts';
 import { badCertificateAuthorities, goodCertificateAuthorities } from '../../src/api/samples/certificateAuthorities.ts';
-import { badWorkloadCertificates, goodWorkloadCertificates } from '../../src/api/samples/workloadCertificates.ts';
+import { goodWorkloadCertificates } from '../../src/api/samples/goodWorkloadCertificates.ts';
 import { parseWorkloadCertificate } from '../../src/api/workloadCertificate.ts';
 import type { Cluster } from '../cluster/index.ts';
 import { startClusterWithKinds } from './cluster.ts';

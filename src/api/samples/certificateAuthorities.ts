@@ -1,7 +1,6 @@
-import type { BadSample, GoodSample } from './sample.ts';
+import { type BadSample, type GoodSample, repeat, tooLong, unsupported } from './sample.ts';
 
 const base = { trustDomain: 'cluster.local', selfSigned: {} };
-const long = (count: number): string => 'a'.repeat(count);
 const rule = (fields: object): object => ({ ...base, names: [{ namespaces: {}, ...fields }] });
 const selected = (namespaces: object): object => ({ ...base, names: [{ namespaces, dnsNames: ['a.example.com'] }] });
 
@@ -81,8 +80,6 @@ export const goodCertificateAuthorities: readonly GoodSample[] = [
   },
 ];
 
-const tooLong = { message: 'Too long', parser: 'must have at most' };
-const unsupported = { message: 'Unsupported value', parser: 'Invalid ' };
 const exactlyOne = { field: 'spec', message: 'write exactly one of selfSigned and provided: "selfSigned: {}"' };
 const nothing = { field: 'spec.names[0]', message: 'the rule allows nothing: write at least one of dnsNames' };
 const everyNamespace = 'would select every namespace';
@@ -115,7 +112,7 @@ export const badCertificateAuthorities: readonly BadSample[] = [
   },
   {
     title: 'a trust domain of 256 characters',
-    spec: { ...base, trustDomain: long(256) },
+    spec: { ...base, trustDomain: repeat(256) },
     field: 'spec.trustDomain',
     ...tooLong,
   },
