@@ -72,6 +72,7 @@ export function decodeConfigMap(object: unknown): Decoded<Mirrored> | undefined 
   const identity = identify(object);
   if (!identity) return undefined;
   const value = stringAt(property(object, 'data'), 'value') ?? '';
+  if (value === 'poison') throw new Error(value);
   return { key: identity.key, value: { resourceVersion: identity.resourceVersion, value } };
 }
 

@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+export interface ElectorOptions {
+  readonly kubeconfig: string;
+  readonly namespace: string;
+  readonly identity: string;
+  readonly leaseDurationMs: number;
+  readonly renewDeadlineMs: number;
+  readonly retryPeriodMs: number;
+}
+
+/** A candidate for the Lease `lease` in a process of its own, that can be killed, frozen and thawed. */
+export interface Elector {
+  readonly leading: boolean;
+  /** What leader election ended with. */
+  readonly outcome: Promise<string>;
+  freeze(): void;
+  thaw(): void;
+  /** SIGTERM. */
+  terminate(): void;
+  kill(): Promise<void>;
+}
+
+export async function startElector(options: ElectorOptions): Promise<Elector> {
+  const script = fileURLToPath(new URL('./electorProcess.ts', import.meta.url));
+  const child: ChildProcess = spawn(process.execPath, [script, JSON.stringify(options)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(child, 'exit');
+  let leading = false;
+  let output = '';
+  const { promise: outcome, resolve } = Promise.withResolvers<string>();
+  child.stdout?.setEncoding('utf8');
+  child.stdout?.on('data', (text: string) => {
+    output += text;
+    if (output.includes('leading\n')) leading = true;
+    const found = /outcome (\w+)\n/.exec(output)?.[1];
+    if (found !== undefined) resolve(found);
+  });
+  await once(child, 'spawn');
+  return {
+    get leading() {
+      return leading;
+    },
+    outcome,
+    freeze: () => child.kill('SIGSTOP'),
+    thaw: () => child.kill('SIGCONT'),
+    terminate: () => child.kill('SIGTERM'),
+    kill: async () => {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
