@@ -81,6 +81,14 @@ function fill(curve: Curve, scalar: Buffer, point: Buffer): KeyPair {
   });
 }
 
+/** The key pair of a private key, big-endian and as long as the order of the curve; undefined if it is out of range. */
+export function ecKeyPairOf(size: 256 | 384, scalar: Buffer): KeyPair | undefined {
+  const curve = size === 256 ? p256 : p384;
+  return scalar.length === curve.order.length && isScalar(scalar, curve.order)
+    ? fill(curve, scalar, publicPoint(curve, scalar))
+    : undefined;
+}
+
 /**
  * The key pair in PKCS#8 or SEC1 DER that is written just as ours are; 'mismatch' if it carries another key's public half; undefined
  * if it is written in another way or is no EC key.

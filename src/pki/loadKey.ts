@@ -1,8 +1,8 @@
 // Private keys that somebody brings along. Input is hostile, and no message may tell anything of what is inside.
 
 import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { assertStrictDer } from './der.ts';
-import { recogniseEcKeyPair } from './ecKeys.ts';
+import { assertStrictDer, tag } from './der.ts';
+import { ecKeyPairOf, recogniseEcKeyPair } from './ecKeys.ts';
 import { PkiError, quote } from './errors.ts';
 import { type KeyPair, LazyKeyPair } from './keyPair.ts';
 import { isRsaSize, type ResolvedKeySpec } from './keySpec.ts';
@@ -17,21 +17,42 @@ const MAX_KEY_CHARACTERS = 32 * 1024;
  */
 export function loadKeyPair(pem: string | Buffer): KeyPair {
   const { label, der } = privateKeyBlock(pem);
+  const type = derTypes[label];
+  if (type === undefined)
+    throw new PkiError('InvalidPrivateKey', `a PEM block ${quote(label)} instead of a private key`);
   try {
     assertStrictDer(der);
-    switch (label) {
-      case 'PRIVATE KEY':
-        return belonging(recogniseEcKeyPair('pkcs8', der)) ?? importKeyPair(der, 'pkcs8');
-      case 'EC PRIVATE KEY':
-        return belonging(recogniseEcKeyPair('sec1', der)) ?? importKeyPair(der, 'sec1');
-      case 'RSA PRIVATE KEY':
-        return importKeyPair(der, 'pkcs1');
-    }
+    if (structureOf(der) !== type)
+      throw new PkiError('InvalidPrivateKey', `a PEM block ${quote(label)} with something else inside`);
+    const known = type === 'pkcs1' ? undefined : recogniseEcKeyPair(type, der);
+    return known === undefined ? importKeyPair(der, type) : belonging(known);
   } catch (error) {
     if (error instanceof PkiError && error.reason !== 'InvalidDer') throw error;
     throw new PkiError('InvalidPrivateKey', `the private key (${label}) cannot be read`);
   }
-  throw new PkiError('InvalidPrivateKey', `a PEM block ${quote(label)} instead of a private key`);
+}
+
+type KeyStructure = 'pkcs8' | 'pkcs1' | 'sec1';
+const derTypes: Readonly<Record<string, KeyStructure>> = {
+  'PRIVATE KEY': 'pkcs8',
+  'RSA PRIVATE KEY': 'pkcs1',
+  'EC PRIVATE KEY': 'sec1',
+};
+
+/** Told by what follows the version: an algorithm, the modulus, the key. OpenSSL does not mind the label; other programs do. */
+function structureOf(der: Buffer): KeyStructure | undefined {
+  const lengthOfLength = (der[1] ?? 0) < 0x80 ? 0 : (der[1] ?? 0) & 0x7f;
+  const version = 2 + lengthOfLength;
+  switch (der[version + 2 + (der[version + 1] ?? 0)]) {
+    case tag.sequence:
+      return 'pkcs8';
+    case tag.integer:
+      return 'pkcs1';
+    case tag.octetString:
+      return 'sec1';
+    default:
+      return undefined;
+  }
 }
 
 /** `openssl ecparam -genkey` writes a block of curve parameters before the key. */
@@ -49,20 +70,20 @@ function belonging<T>(found: T | 'mismatch'): T {
   throw new PkiError('InvalidPrivateKey', 'the private key and the public key stored with it do not belong together');
 }
 
-function importKeyPair(der: Buffer, type: 'pkcs8' | 'pkcs1' | 'sec1'): KeyPair {
+/** Through node:crypto, which understands every form. */
+function importKeyPair(der: Buffer, type: KeyStructure): KeyPair {
   const key = createPrivateKey({ key: der, format: 'der', type });
   const spec = specOf(key);
-  if (spec.algorithm === 'ECDSA') {
-    // Written in another way than ours (without the public half, say): once more in ours, which checks the halves.
-    return belonging(recogniseEcKeyPair('pkcs8', key.export({ format: 'der', type: 'pkcs8' }))) ?? refuse();
-  }
+  if (spec.algorithm === 'ECDSA') return rebuildEcKeyPair(spec.size === 384 ? 384 : 256, key.export({ format: 'jwk' }));
   if (spec.algorithm === 'RSA' && !isConsistentRsaKey(key.export({ format: 'jwk' })))
     return belonging<never>('mismatch');
   return new LazyKeyPair(spec, createPublicKey(key).export({ format: 'der', type: 'spki' }), key);
 }
 
-function refuse(): never {
-  throw new PkiError('InvalidPrivateKey', 'the private key is written in a way that is not understood');
+function rebuildEcKeyPair(size: 256 | 384, { d = '', x = '', y = '' }: JsonWebKey): KeyPair {
+  const pair = ecKeyPairOf(size, Buffer.from(d, 'base64url'));
+  const point = Buffer.concat([Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
+  return belonging(pair?.spki.subarray(-point.length).equals(point) ? pair : 'mismatch');
 }
 
 function specOf(key: KeyObject): ResolvedKeySpec {

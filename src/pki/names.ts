@@ -1,7 +1,7 @@
 // The names of a certificate. Every function takes a string from outside and gives the canonical one that goes into the certificate, or refuses
 // with a reason and advice. Canonical matters: what is checked against rules, stored in a digest and signed must be one and the same string.
 
-import { domainToASCII } from 'node:url';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import { PkiError, quote } from './errors.ts';
 import { parseIpAddress } from './ip.ts';
 
@@ -56,10 +56,11 @@ type Refuse = (problem: string, advice?: string) => PkiError;
 
 function toAscii(host: string, refuse: Refuse): string {
   const ascii = host.toLowerCase();
+  // Plain ASCII stays away from domainToASCII, which also decodes percent signs and old IPv4 forms.
   if (/^[a-z0-9._*-]*$/.test(ascii)) {
-    // Only what claims to be Punycode is asked of UTS #46: for plain ASCII domainToASCII also decodes percent signs and old IPv4 forms.
-    if (/(^|\.)xn--/.test(ascii) && domainToASCII(ascii) !== ascii)
-      throw refuse('has an invalid Punycode label', 'write the name itself, in Unicode');
+    const broken = ascii.split('.').find((label) => label.startsWith('xn--') && !isPunycode(label));
+    if (broken !== undefined)
+      throw refuse(`has an invalid Punycode label ${quote(broken)}`, 'write the name itself, in Unicode');
     return ascii;
   }
   const strange = /[\p{C}\p{Z}]|[!-,/:-@[-^`{-~]/u.exec(host);
@@ -67,6 +68,12 @@ function toAscii(host: string, refuse: Refuse): string {
   const converted = domainToASCII(host);
   if (converted === '') throw refuse('is not a valid internationalised name');
   return converted;
+}
+
+/** domainToUnicode leaves a label that it cannot decode as it is. */
+function isPunycode(label: string): boolean {
+  const decoded = domainToUnicode(label);
+  return decoded !== label && domainToASCII(decoded) === label;
 }
 
 /**
@@ -97,7 +104,7 @@ export function parseUri(text: string): string {
 }
 
 function parseAuthority(authority: string, refuse: Refuse): string {
-  const match = /^([^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:@[\]]*)(:[0-9]{1,5})?$/.exec(authority);
+  const match = /^([^@]*@)?(\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[^:@[\]]*)(:[0-9]{1,5})?$/.exec(authority);
   const [, userinfo = '', host = '', port = ''] = match ?? [];
   if (match === null || host === '') throw refuse('has no proper host');
   if (!/^([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@?$/.test(userinfo))
@@ -127,12 +134,11 @@ export interface ServiceAccountIdentity {
 /** The SPIFFE ID of a service account: spiffe://<trustDomain>/ns/<namespace>/sa/<name>. @throws PkiError InvalidSpiffeId */
 export function spiffeId(identity: ServiceAccountIdentity): string {
   const { trustDomain, namespace, serviceAccountName } = identity;
-  return parseSpiffeId(`spiffe://${trustDomain}/ns/${segment(namespace)}/sa/${segment(serviceAccountName)}`);
+  return parseSpiffeId(`spiffe://${segment(trustDomain)}/ns/${segment(namespace)}/sa/${segment(serviceAccountName)}`);
 }
 
 function segment(text: string): string {
-  if (text.includes('/'))
-    throw new PkiError('InvalidSpiffeId', `${quote(text)} is not one path segment of a SPIFFE ID`);
+  if (text.includes('/')) throw new PkiError('InvalidSpiffeId', `${quote(text)} is not one part of a SPIFFE ID`);
   return text;
 }
 

@@ -145,7 +145,7 @@ export function decodeName(name: Element): NameAttribute[][] {
   });
 }
 
-/** Text of any ASN.1 string type; other values as `#` and hex, as RFC 4514 writes them. @throws PkiError InvalidDer */
+/** Text of any ASN.1 string type; other values as `#` and hexadecimal. @throws PkiError InvalidDer */
 export function decodeString(value: Element): string {
   const { content } = value;
   switch (value.tag) {
