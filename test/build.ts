@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
@@ -12,11 +13,12 @@ export const operatorBundle = join(root, 'dist', 'main.js');
  * so whoever runs the operator does it each time.
  */
 export async function buildOperator(): Promise<string> {
-  await build({
+  const result = await build({
     absWorkingDir: root,
     entryPoints: ['src/main.ts'],
     outfile: operatorBundle,
     bundle: true,
+    write: false,
     platform: 'node',
     format: 'esm',
     target: 'node24',
@@ -26,6 +28,13 @@ export async function buildOperator(): Promise<string> {
     legalComments: 'linked',
     logLevel: 'warning',
   });
+  // Renamed into place: another command may be starting the operator from the same file right now.
+  await mkdir(dirname(operatorBundle), { recursive: true });
+  for (const { path, contents } of result.outputFiles) {
+    const partial = `${path}.${process.pid}`;
+    await writeFile(partial, contents);
+    await rename(partial, path);
+  }
   return operatorBundle;
 }
 

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, globSync, readFileSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { z } from 'zod';
 import { isIntact, keyedDirectory, putIntoCache } from '../support/cache.ts';
@@ -140,6 +140,8 @@ async function fromCache(
   return new Map(wanted.map((program) => [program, file(program)]));
 }
 
+const workPrefix = 'making-';
+
 // Works in a folder beside the results (renaming is atomic only within a file system), which goes even if we are killed.
 async function produce(
   missing: readonly Program[],
@@ -147,7 +149,7 @@ async function produce(
   versions: Versions,
   progress: Progress,
 ): Promise<void> {
-  const work = await makeGuardedDirectory(directory, 'making-');
+  const work = await makeGuardedDirectory(directory, workPrefix);
   try {
     const left = new Set(missing);
     const inArchive = envtestPrograms.filter((program: EnvtestProgram) => left.has(program));
