@@ -1,0 +1,261 @@
+/** Authorities of the operator's own making: the default one, renewal of the issuing CA under leaves in use, deletion, switching. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { certificateAuthorityKind } from '../../src/api/index.ts';
+import { generationSecret, type Role } from '../../src/authority/generation.ts';
+import { generateKeyPair, type IssuingCa, issueCa } from '../../src/pki/index.ts';
+import { readSecretObject } from '../support/secret.ts';
+import { inSeconds, OPERATOR_NAMESPACE, World, waitFor } from './world.ts';
+
+let world: World;
+
+beforeAll(async () => {
+  world = await World.start(['--create-default-authority', '--trust-domain=tests.example']);
+});
+
+afterAll(() => world?.[Symbol.asyncDispose]());
+
+/** Issued anew about every six seconds. */
+const shortLived = { duration: '1m', renewBefore: '55s' };
+
+const secretsPath = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets`;
+
+/**
+ * A generation of which some life has passed already, as a restore would bring it: nobody can wait for two thirds of a CA's life.
+ * @param life begin and end of the certificate, in seconds from now.
+ */
+async function restoreGeneration(
+  authority: string,
+  role: Role,
+  number: number,
+  life: readonly [number, number],
+  issuer?: IssuingCa,
+): Promise<IssuingCa> {
+  const key = await generateKeyPair({ algorithm: 'ECDSA' });
+  const now = Math.floor(Date.now() / 1000) * 1000;
+  const certificate = issueCa({
+    subject: { commonName: `${authority} ${role} ${number}` },
+    key,
+    notBefore: new Date(now + life[0] * 1000),
+    notAfter: new Date(now + life[1] * 1000),
+    ...(issuer === undefined ? {} : { issuer, pathLength: 0 }),
+  });
+  const rootPem = issuer?.certificate.pem ?? certificate.pem;
+  const made = {
+    namespace: OPERATOR_NAMESPACE,
+    authority,
+    authorityUid: '',
+    role,
+    number,
+    certificate,
+    key,
+    rootPem,
+    now,
+  };
+  await world.send('POST', secretsPath, generationSecret(made));
+  return { certificate, privateKey: key.privateKey, chain: [certificate, ...(issuer?.chain ?? [])] };
+}
+
+describe('the default authority', () => {
+  test('is made once, with the trust domain that was given, and is told of by columns, status and events', async () => {
+    await world.authorityReason('default', 'Ready');
+    const { spec, status } = await world.authority('default');
+    expect(spec.trustDomain).toBe('tests.example');
+    expect(status).toMatchObject({
+      phase: 'Ready',
+      root: { secretName: 'default-root-1' },
+      issuing: { secretName: 'default-issuing-1' },
+    });
+    expect(status.generations?.map(({ role, phase }) => `${role} ${phase}`)).toEqual(['Root Active', 'Issuing Active']);
+    expect(status.trust?.roots).toHaveLength(1);
+    await world.event('default', 'default', 'RootCreated');
+    await world.event('default', 'default', 'IssuingCreated');
+    const before = (await world.generations('default')).map(({ metadata }) => metadata.resourceVersion);
+    await world.restartOperator();
+    expect((await world.generations('default')).map(({ metadata }) => metadata.resourceVersion)).toEqual(before);
+  });
+
+  test('is not made beside one that its owner has made, nor again once it was deleted', async () => {
+    await world.createAuthority('own', { trustDomain: 'own.example', selfSigned: {} });
+    await world.authorityReason('own', 'Ready');
+    await world.send('DELETE', certificateAuthorityKind.path(undefined, 'default'));
+    const path = certificateAuthorityKind.path(undefined, 'default');
+    await waitFor('the default authority to be gone', async () => (await world.find(path)) === undefined);
+    await world.restartOperator();
+    await world.authorityReason('own', 'Ready');
+    expect(await world.find(path)).toBeUndefined();
+    // Its CAs are kept: made again, it is the same authority to its peers.
+    const before = await world.generations('default');
+    expect(before).toHaveLength(2);
+    await world.createAuthority('default', { trustDomain: 'tests.example', selfSigned: {} });
+    await world.authorityReason('default', 'Ready');
+    expect((await world.generations('default')).map(({ metadata }) => metadata.uid)).toEqual(
+      before.map(({ metadata }) => metadata.uid),
+    );
+  });
+
+  test('keeps its CAs in immutable Secrets without owner', async () => {
+    const generations = await world.generations('default');
+    expect(generations.map(({ metadata }) => metadata.name).sort()).toEqual(['default-issuing-1', 'default-root-1']);
+    for (const { immutable, metadata, type } of generations) {
+      expect([immutable, type, metadata.ownerReferences]).toEqual([true, 'kubernetes.io/tls', []]);
+      expect(metadata.annotations).toMatchObject({
+        'mtls-operator.io/phase': 'Active',
+        'mtls-operator.io/generation': '1',
+      });
+      await expect(world.patchSecret(OPERATOR_NAMESPACE, metadata.name, { data: { 'tls.key': '' } })).rejects.toThrow(
+        /immutable/,
+      );
+    }
+  });
+});
+
+describe('the issuing CA', () => {
+  test('is renewed under leaves in use: none is reissued for it, and every chain verifies throughout', async () => {
+    const root = await restoreGeneration('renewed', 'Root', 1, [-3600, 36_000]);
+    // Renewed a minute before its end: eight seconds from now.
+    await restoreGeneration('renewed', 'Issuing', 1, [-112, 68], root);
+    const spec = {
+      trustDomain: 'renewed.example',
+      selfSigned: { root: { duration: '10h' }, issuing: { duration: '6m' } },
+      maxCertificateDuration: '1m',
+    };
+    await world.createAuthority('renewed', spec);
+    const authority = 'renewed';
+    const namespace = await world.namespace();
+    const authorityRef = { name: 'renewed' };
+    await world.createSimple(namespace, 'often', { authorityRef, ...shortLived });
+    await world.createSimple(namespace, 'seldom', { authorityRef, duration: '1m', renewBefore: '20s' });
+    for (const name of ['often', 'seldom']) await world.ready(namespace, name);
+    const seldom = await world.secret(namespace, 'seldom', { authority });
+    const first = seldom.intermediates[0]?.fingerprint256;
+
+    // Every look from here on checks the whole Secret: key, chain and roots.
+    await world.secretWhen(
+      namespace,
+      'often',
+      'to be signed by the next issuing CA',
+      ({ intermediates }) => intermediates[0]?.fingerprint256 !== first,
+      { authority, timeoutMs: 40_000 },
+    );
+    const { status } = await world.authority('renewed');
+    expect(status.issuing?.secretName).toBe('renewed-issuing-2');
+    expect(status.generations?.find(({ secretName }) => secretName === 'renewed-issuing-1')?.phase).toBe('Retired');
+    await waitFor('the old one to be marked', async () => {
+      const old = (await world.generations('renewed')).find(({ metadata }) => metadata.name === 'renewed-issuing-1');
+      return old?.metadata.annotations['mtls-operator.io/phase'] === 'Retired';
+    });
+    // Nothing was done to the other: it still has the certificate of the CA that was renewed.
+    const still = await world.secret(namespace, 'seldom', { authority });
+    expect(still.object.metadata.resourceVersion).toBe(seldom.object.metadata.resourceVersion);
+    expect(still.roots.map(String)).toEqual(seldom.roots.map(String));
+    // It is renewed in its own time, by the new CA.
+    const renewed = await world.secretWhen(namespace, 'seldom', 'to be renewed', ({ revision }) => revision === 2, {
+      authority,
+      timeoutMs: 60_000,
+    });
+    expect(renewed.intermediates[0]?.fingerprint256).not.toBe(first);
+    const issuances = world.operator.log.filter(
+      (line) => line.msg === 'issued a certificate' && line['namespace'] === namespace,
+    );
+    expect(new Set(issuances.map(({ reason }) => reason))).toEqual(new Set(['SecretMissing', 'RenewalDue']));
+  });
+
+  test('that has expired is removed once another signs; the root stays', async () => {
+    const root = await restoreGeneration('expired', 'Root', 1, [-3600, 36_000]);
+    await restoreGeneration('expired', 'Issuing', 1, [-600, 5], root);
+    await world.createAuthority('expired', {
+      trustDomain: 'expired.example',
+      selfSigned: { root: { duration: '10h' }, issuing: { duration: '6m' } },
+      maxCertificateDuration: '1m',
+    });
+    await waitFor('the expired CA to be removed', async () => {
+      const names = (await world.generations('expired')).map(({ metadata }) => metadata.name).sort();
+      return names.join() === 'expired-issuing-2,expired-root-1';
+    });
+    await world.authorityReason('expired', 'Ready');
+    expect((await world.authority('expired')).status.root?.fingerprint).toBe(root.certificate.fingerprint);
+  });
+});
+
+describe('an authority', () => {
+  test.each([
+    [
+      { algorithm: 'RSA', size: 2048 },
+      { algorithm: 'ECDSA', size: 384 },
+    ],
+    [{ algorithm: 'Ed25519' }, { algorithm: 'RSA', size: 3072 }],
+  ])('with a root of %j and an issuing CA of %j signs', async (root, issuing) => {
+    const name = `keys-${root.algorithm.toLowerCase()}`;
+    const selfSigned = { root: { privateKey: root }, issuing: { privateKey: issuing } };
+    await world.createAuthority(name, { trustDomain: 'keys.example', selfSigned });
+    const namespace = await world.namespace();
+    await world.createSimple(namespace, 'web', { authorityRef: { name } });
+    await world.ready(namespace, 'web');
+    const secret = await world.secret(namespace, 'web', { authority: name });
+    expect(secret.intermediates[0]?.publicKey.asymmetricKeyType).toBe(issuing.algorithm === 'RSA' ? 'rsa' : 'ec');
+  });
+
+  test('that does not exist is named, and once it is made the certificate comes', async () => {
+    const namespace = await world.namespace();
+    await world.createSimple(namespace, 'web', { authorityRef: { name: 'later' } });
+    const { message } = await world.reason(namespace, 'web', 'Ready', 'AuthorityNotFound');
+    expect(message).toMatch(/no CertificateAuthority "later": create it, or correct spec\.authorityRef\.name/);
+    await world.createAuthority('later', { trustDomain: 'later.example', selfSigned: {} });
+    await world.ready(namespace, 'web');
+    await world.secret(namespace, 'web', { authority: 'later' });
+  });
+
+  test('in use is held by a finalizer, says by whom, goes on signing, and is released after the last', async () => {
+    await world.createAuthority('held', { trustDomain: 'held.example', selfSigned: {} });
+    const namespace = await world.namespace();
+    const authorityRef = { name: 'held' };
+    for (const name of ['one', 'two']) await world.createSimple(namespace, name, { authorityRef });
+    for (const name of ['one', 'two']) await world.ready(namespace, name);
+    const path = certificateAuthorityKind.path(undefined, 'held');
+    await world.send('DELETE', path);
+    const held = await waitFor('the authority to say what holds it', async () => {
+      const { status } = await world.authority('held');
+      return status.phase === 'Deleting' ? status.conditions?.find(({ type }) => type === 'Ready') : undefined;
+    });
+    expect(held.message).toContain(`${namespace}/one`);
+    await world.annotate(namespace, 'one', { 'mtls-operator.io/renew-at': inSeconds(-1) });
+    await world.secretWhen(namespace, 'one', 'to be renewed', ({ revision }) => revision === 2, { authority: 'held' });
+    await world.remove(namespace, 'one');
+    expect(await world.find(path)).toBeDefined();
+    // The other moves away: now nobody asks for it.
+    await world.patch(namespace, 'two', { spec: { authorityRef: { name: 'default' } } });
+    await waitFor('the authority to be gone', async () => (await world.find(path)) === undefined);
+    await world.ready(namespace, 'two');
+    await world.secret(namespace, 'two');
+    expect(await world.generations('held')).toHaveLength(2);
+  });
+
+  test('whose maximum is lowered has longer certificates issued anew, and others left alone', async () => {
+    await world.createAuthority('maximum', { trustDomain: 'maximum.example', selfSigned: {} });
+    const namespace = await world.namespace();
+    const authorityRef = { name: 'maximum' };
+    await world.createSimple(namespace, 'long', { authorityRef, duration: '100h' });
+    await world.createSimple(namespace, 'short', { authorityRef, duration: '10h' });
+    for (const name of ['long', 'short']) await world.ready(namespace, name);
+    await world.patchAuthority('maximum', { spec: { maxCertificateDuration: '50h' } });
+    const long = await world.secretWhen(namespace, 'long', 'to be issued anew', ({ revision }) => revision === 2, {
+      authority: 'maximum',
+    });
+    expect(long.leaf.validToDate.getTime() - long.leaf.validFromDate.getTime()).toBe(50 * 3_600_000 + 300_000);
+    await world.annotate(namespace, 'short', { 'mtls-operator.io/renew-at': inSeconds(-1) });
+    await world.secretWhen(namespace, 'short', 'to be renewed by request', ({ revision }) => revision >= 2, {
+      authority: 'maximum',
+    });
+    expect((await world.secret(namespace, 'short', { authority: 'maximum' })).revision).toBe(2);
+  });
+
+  test('whose Secret’s name is taken by something else says so and is not harmed', async () => {
+    const before = readSecretObject(
+      await world.send('POST', secretsPath, { metadata: { name: 'blocked-root-1' }, stringData: { a: 'b' } }),
+    );
+    await world.createAuthority('blocked', { trustDomain: 'blocked.example', selfSigned: {} });
+    const { message } = await world.authorityReason('blocked', 'GenerationBroken');
+    expect(message).toMatch(/"blocked-root-1".*in the way/);
+    expect(readSecretObject(await world.send('GET', `${secretsPath}/blocked-root-1`))).toEqual(before);
+  });
+});
