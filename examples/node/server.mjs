@@ -30,9 +30,9 @@ const server = createServer({ requestCert: true, rejectUnauthorized: true }, (re
   handshakes++;
   response.end(`hello ${name}\n`);
 });
-server.on('tlsClientError', (error) => {
+server.on('tlsClientError', (error, socket) => {
   failures++;
-  log('failed', { error: error.message });
+  log('failed', { error: String(socket.authorizationError ?? error.message) });
 });
 
 watchIdentity(values.certs, (options, certificate) => {

@@ -22,6 +22,7 @@ def greet(identity: Identity, host: str, port: int, server_name: str) -> dict:
     """Makes one connection; returns the server's certificate."""
     with socket.create_connection((host, port), timeout=10) as plain:
         with identity.context().wrap_socket(plain, server_hostname=server_name) as connection:
+            peer = connection.getpeercert()
             http = HTTPConnection(server_name)
             http.sock = connection
             http.request("GET", "/", headers={"Connection": "close"})
@@ -29,7 +30,7 @@ def greet(identity: Identity, host: str, port: int, server_name: str) -> dict:
             response.read()
             if response.status != 200:
                 raise HTTPException(f"the server answered {response.status}")
-            return connection.getpeercert()
+            return peer
 
 
 def main() -> int:

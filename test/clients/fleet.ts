@@ -1,0 +1,127 @@
+/** A control plane, an operator, and the programs of examples/ with Secrets of their own. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { asRecord, stringMap } from '../../src/kube/index.ts';
+import { type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
+import { type Cluster, startCluster } from '../cluster/index.ts';
+import { ExampleProgram, exampleCommand, type Language, launchGuarded } from '../support/exampleProgram.ts';
+import { type Mount, mountSecret } from '../support/mount.ts';
+import { installOperator, type OperatorProcess, startOperatorProcess } from '../support/operator.ts';
+
+export const NAMESPACE = 'clients';
+
+/** Text, not base64. */
+export type SecretFiles = Readonly<Record<string, string>>;
+
+export class Fleet implements AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly operator: OperatorProcess;
+  readonly guarded: GuardedDirectory;
+  readonly #mounts = new Map<string, Promise<Mount>>();
+  readonly #programs: ExampleProgram[] = [];
+
+  private constructor(cluster: Cluster, operator: OperatorProcess, guarded: GuardedDirectory) {
+    this.cluster = cluster;
+    this.operator = operator;
+    this.guarded = guarded;
+  }
+
+  static async start(): Promise<Fleet> {
+    const cluster = await startCluster();
+    try {
+      await installOperator(cluster);
+      await cluster.kubectl(['create', 'namespace', NAMESPACE]);
+      const operator = await startOperatorProcess(cluster);
+      return new Fleet(cluster, operator, await makeGuardedDirectory(tmpdir(), 'mtls-operator-clients-'));
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#programs.map((program) => program.stop()));
+    const mounts = await Promise.allSettled(this.#mounts.values());
+    await Promise.all(mounts.map((mount) => (mount.status === 'fulfilled' ? mount.value.stop() : undefined)));
+    await this.operator.kill();
+    await this.guarded.remove();
+    await this.cluster.stop();
+  }
+
+  async apply(...objects: readonly object[]): Promise<void> {
+    const list = { apiVersion: 'v1', kind: 'List', items: objects };
+    await this.cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(list) });
+  }
+
+  /** A WorkloadCertificate whose Secret has its name; the DNS name is `<name>.clients.svc`. */
+  certificate(name: string, spec: object = {}): object {
+    return {
+      apiVersion: 'mtls-operator.io/v1alpha1',
+      kind: 'WorkloadCertificate',
+      metadata: { name, namespace: NAMESPACE },
+      spec: { secretName: name, dnsNames: [`${name}.${NAMESPACE}.svc`], ...spec },
+    };
+  }
+
+  /** Directory into which the Secret is mounted, once, for as long as the fleet is there. */
+  async mount(secretName: string): Promise<string> {
+    const known = this.#mounts.get(secretName);
+    if (known !== undefined) return (await known).directory;
+    const directory = join(this.guarded.path, secretName);
+    const mounted = mountSecret({
+      kubeconfig: this.cluster.kubeconfig,
+      namespace: NAMESPACE,
+      secretName,
+      directory,
+      timeoutMs: 60_000,
+    });
+    this.#mounts.set(secretName, mounted);
+    return (await mounted).directory;
+  }
+
+  /** A directory with plain files, for what no operator would put into a Secret. */
+  directoryWith(name: string, files: SecretFiles): string {
+    const directory = join(this.guarded.path, name);
+    mkdirSync(directory, { mode: 0o700 });
+    for (const [file, text] of Object.entries(files)) writeFileSync(join(directory, file), text, { mode: 0o600 });
+    return directory;
+  }
+
+  async server(language: Language, directory: string): Promise<ExampleProgram> {
+    const command = await exampleCommand(language, 'server');
+    const child = launchGuarded(this.guarded, command, ['--certs', directory, '--listen', '127.0.0.1:0']);
+    const program = new ExampleProgram(`the ${language} server`, child);
+    this.#programs.push(program);
+    await program.serving();
+    return program;
+  }
+
+  async client(language: Language, directory: string, target: ClientTarget): Promise<ExampleProgram> {
+    const command = await exampleCommand(language, 'client');
+    const { address, serverName, everyMs = 100, times = 0 } = target;
+    const args = ['--certs', directory, '--connect', address, '--server-name', serverName, '--times', String(times)];
+    const every = language === 'go' ? `${everyMs}ms` : String(everyMs);
+    const child = launchGuarded(this.guarded, command, [...args, '--every', every]);
+    const program = new ExampleProgram(`the ${language} client`, child);
+    this.#programs.push(program);
+    return program;
+  }
+
+  async secret(namespace: string, name: string): Promise<SecretFiles> {
+    const text = await this.cluster.kubectl(['get', 'secret', '-n', namespace, name, '-o', 'json']);
+    const parsed: unknown = JSON.parse(text);
+    const data = stringMap(asRecord(parsed)['data']);
+    return Object.fromEntries(
+      Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]),
+    );
+  }
+}
+
+export interface ClientTarget {
+  readonly address: string;
+  readonly serverName: string;
+  readonly everyMs?: number;
+  /** 0: until it is stopped. */
+  readonly times?: number;
+}
