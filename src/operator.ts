@@ -48,6 +48,7 @@ import {
   serveHealth,
   stringMap,
   type Transport,
+  watchForJumps,
 } from './kube/index.ts';
 
 export interface OperatorOptions {
@@ -212,6 +213,12 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
       const { trustDomain } = options.defaultAuthority;
       await ensureDefaultAuthority({ transport, log, existing: authorities.size, trustDomain, signal: leadSignal });
     }
+    // What rests until some time of the clock that was set must not rest until that time comes again.
+    const stopWatchingClock = watchForJumps(clock, (milliseconds) => {
+      log.warn({ milliseconds }, 'the wall clock has jumped, looking at everything anew');
+      for (const authority of authorities.keys()) authorityController.wake(authority);
+      certificateController.wakeAll();
+    });
     let certificatesDone: Promise<void> = Promise.resolve();
     await new Promise<void>((resolve, reject) => {
       authorityController
@@ -220,7 +227,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
         })
         .then(() => certificatesDone)
         .then(resolve, reject);
-    });
+    }).finally(stopWatchingClock);
     leading = false;
   }
 

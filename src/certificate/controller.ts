@@ -94,6 +94,11 @@ export class CertificateController {
     for (const key of this.#options.certificates.keys()) if (key.startsWith(prefix)) this.#queue.add(key);
   }
 
+  /** The clock has jumped: what was to be looked at later may be due, or be looked at too late. */
+  wakeAll(): void {
+    for (const key of this.#options.certificates.keys()) this.#queue.add(key);
+  }
+
   /** Works until the signal aborts. Caches are synced and authorities have been looked at before this is called. */
   async run(signal: AbortSignal): Promise<void> {
     const { certificates, clock, log, metrics, workers } = this.#options;

@@ -1,5 +1,6 @@
 /** The runtime: how an operator in TypeScript speaks with a Kubernetes API server for years. Knows nothing of this operator's kinds. */
 export { type Clock, type Random, sleep, systemClock } from './clock.ts';
+export { watchForJumps } from './clockJumps.ts';
 export {
   type Connection,
   type ConnectionOptions,
