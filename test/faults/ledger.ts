@@ -117,6 +117,15 @@ export class Ledger {
     });
   }
 
+  /** Secrets whose certificate is not valid now, by the operator's clock. */
+  outOfTime(): string[] {
+    const offset = (this.#options.clockJumps ?? []).at(-1)?.[1] ?? 0;
+    const now = this.#now() + offset;
+    return [...this.#leaves].flatMap(([key, { notBefore, notAfter }]) =>
+      now < notBefore || now >= notAfter ? [key] : [],
+    );
+  }
+
   /** Ends the book: certificates that expired and have not been written since. */
   close(): Summary {
     for (const [key, leaf] of this.#leaves) this.#checkExpiry(key, leaf, this.#now(), 'still');
