@@ -157,8 +157,11 @@ function ownerReferences(
   owner: Owner,
   whole: RawSecret | undefined,
 ): Readonly<Record<string, unknown>>[] {
-  const others = (whole?.ownerReferences ?? []).filter((reference) => !isOwnerOfOurs(reference));
+  const found = whole?.ownerReferences ?? [];
+  const others = found.filter((reference) => !isOwnerOfOurs(reference));
   if (spec.deletionPolicy !== 'Delete') return others;
+  // Left in its place: another order is a change of owners to the API server, and that is forbidden to us.
+  if (found.length === others.length + 1 && found.some(({ uid }) => uid === owner.uid)) return [...found];
   return [...others, { apiVersion: API_VERSION, kind: workloadCertificateKind.kind, name: owner.name, uid: owner.uid }];
 }
 

@@ -225,8 +225,9 @@ export class SecretWriter {
       return await put(whole, false);
     } catch (error) {
       if (isStatus(error, 404, 409)) return { found: await this.read(record, signal) };
-      if (!isStatus(error, 403) || !error.message.includes('ownerReferences')) throw error;
-      // OwnerReferencesPermissionEnforcement: changing an owner of a live object needs the right to delete it, which is not granted.
+      // "cannot set an ownerRef on a resource you can't delete" (OwnerReferencesPermissionEnforcement): changing an owner of a live object needs
+      // the right to delete it, which is not granted.
+      if (!isStatus(error, 403) || !error.message.includes('ownerRef')) throw error;
       const raw = await this.#get(record, signal);
       if (raw?.resourceVersion !== base.resourceVersion) return { found: raw && inspectSecret(raw) };
       return { ...(await put(raw, true)), ownerForbidden: ownerAdvice(record.secretName) };
