@@ -73,6 +73,7 @@ export function readGeneration(secret: CaSecret): Generation | BrokenGeneration 
     const keyPem = secret.data['tls.key'] ?? '';
     const key = keyPem === '' ? undefined : loadKeyPair(keyPem);
     if (key !== undefined && !keyMatches(key, certificate)) return broken('tls.key does not belong to tls.crt');
+    if (role === 'Root' && !certificate.selfSigned) return broken('tls.crt is not self-signed, as a root is');
     const roots = parseCertificates(secret.data['ca.crt'] ?? '');
     const phase = secret.annotations[annotations.phase] ?? 'Active';
     return { authority, role, number, secretName: secret.name, certificate, privateKey: key?.privateKey, roots, phase };

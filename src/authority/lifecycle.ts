@@ -3,7 +3,7 @@
  * step the world is read again, so a crash between two steps loses nothing.
  */
 import { isSignedBy, type KeySpec } from '../pki/index.ts';
-import type { BrokenGeneration, Generation } from './generation.ts';
+import type { BrokenGeneration, Generation, Role } from './generation.ts';
 
 const SECOND = 1000;
 
@@ -13,12 +13,22 @@ export interface SelfSignedSpec {
   readonly maxCertificateDurationSeconds: number;
 }
 
-/** What status or leaf Secrets remember of generations; a restore may have lost the one or the other. */
+/** What is remembered of roots elsewhere than in their own Secrets; a restore may have lost the one or the other. */
 export interface Remembered {
-  /** Fingerprints of roots that are known to have existed, with the Secret that held them where known. */
-  readonly roots: readonly { readonly fingerprint: string; readonly secretName?: string | undefined }[];
-  /** The root whose loss the user has accepted (annotation replace-missing-root). */
+  /** Roots that stand in status, with the Secret that held them where known. */
+  readonly roots: readonly LostRoot[];
+  /**
+   * Fingerprints of roots in ca.crt of leaf Secrets. Whoever may write a Secret may put anything there, so this counts only where the CA's own
+   * Secrets say nothing at all.
+   */
+  readonly rootsInUse: readonly string[];
+  /** The roots whose loss the user has accepted (annotation replace-missing-root): fingerprints, separated by commas. */
   readonly acceptedLoss: string | undefined;
+}
+
+export interface LostRoot {
+  readonly fingerprint: string;
+  readonly secretName?: string | undefined;
 }
 
 export type Step =
@@ -41,6 +51,8 @@ export interface Plan {
   readonly renewalTime: number | undefined;
   /** When time alone next changes this plan, ms. */
   readonly wakeAt: number;
+  /** Roots whose Secret is gone, unless that is accepted: status must go on remembering them. */
+  readonly lost: readonly LostRoot[];
   readonly problem?: { readonly reason: 'KeyMissing' | 'GenerationBroken' | 'RootExpired'; readonly message: string };
 }
 
@@ -53,64 +65,69 @@ export function planSelfSigned(
   const generations = found.filter((item): item is Generation => 'certificate' in item);
   const broken = found.filter((item): item is BrokenGeneration => 'problem' in item);
   const alive = (generation: Generation) => generation.certificate.notAfter.getTime() > now;
+  const begun = (generation: Generation) => generation.certificate.notBefore.getTime() <= now;
   const issuingAll = generations.filter(({ role }) => role === 'Issuing').sort(newestFirst);
   const rootsFound = generations.filter(({ role }) => role === 'Root').sort(newestFirst);
-  const roots = [...rootsFound, ...rootsWithoutSecret(rootsFound, issuingAll)];
-  const trustedRoots = roots.filter(alive);
-  const root = trustedRoots[0];
+  const rootsKnown = [...rootsFound, ...rootsWithoutSecret(rootsFound, issuingAll)];
+  const trustedRoots = rootsKnown.filter(alive);
+  const signer = trustedRoots.find(({ privateKey }) => privateKey !== undefined);
   const trustedIssuing = issuingAll.filter(
-    (issuing) => alive(issuing) && trustedRoots.some((trusted) => isSignedBy(issuing.certificate, trusted.certificate)),
+    (issuing) => alive(issuing) && trustedRoots.some((root) => isSignedBy(issuing.certificate, root.certificate)),
   );
-  const issuing = trustedIssuing.find(({ privateKey }) => privateKey !== undefined);
-  const renewalTime = issuing && issuingRenewalTime(issuing, spec);
+  const able = trustedIssuing.filter(({ privateKey }) => privateKey !== undefined);
+  // One that was made by a clock that ran ahead is good for nobody yet; it is better than none where even the root is not valid yet.
+  const issuing = able.find(begun) ?? (signer !== undefined && begun(signer) ? undefined : able[0]);
+  const renewalTime = issuing && issuingRenewalTime(issuing, signer, spec);
+  const lost = lostRoots(rootsFound, rootsKnown, remembered);
   const base = {
     issuing,
-    root,
+    root: trustedRoots[0],
     trustedIssuing,
     trustedRoots,
-    expired: issuingAll.filter((old) => !alive(old) && old !== issuing && issuing !== undefined),
+    expired: issuingAll.filter((old) => !alive(old) && issuing !== undefined),
     renewalTime,
+    lost,
     wakeAt: earliest(now, [
       renewalTime,
-      ...[...trustedIssuing, ...trustedRoots].map(({ certificate }) => certificate.notAfter.getTime()),
+      ...[...trustedIssuing, ...trustedRoots].flatMap(({ certificate }) => [
+        certificate.notBefore.getTime(),
+        certificate.notAfter.getTime(),
+      ]),
     ]),
   };
-  const stay = { ...base, step: { step: 'None' } as const };
+  const nothing = { step: 'None' } as const;
+  const numberOfNext = (role: Role, items: readonly Generation[]): number =>
+    Math.max(
+      0,
+      ...items.map(({ number }) => number),
+      ...[...broken, ...lost, ...remembered.roots].map(numberIn(role)),
+    ) + 1;
 
-  const damage = describeDamage(broken);
-  if (root === undefined) {
-    if (damage !== undefined) return { ...stay, problem: { reason: 'GenerationBroken', message: damage } };
-    if (roots.length > 0) return { ...stay, problem: rootExpired(roots) };
-    const lost = remembered.roots.filter(({ fingerprint }) => fingerprint !== remembered.acceptedLoss);
-    if (lost.length > 0) return { ...stay, problem: rootMissing(lost) };
-    return { ...base, step: { step: 'CreateRoot', number: 1 } };
+  const notice = damageOf(broken) ?? (lost.length > 0 ? rootMissing(lost, signer, issuing) : undefined);
+  if (signer === undefined) {
+    const problem = notice ?? rootKeyMissing(trustedRoots.find(hasSecret), issuing) ?? rootExpired(rootsFound);
+    if (problem !== undefined) return { ...base, step: nothing, problem };
+    return { ...base, step: { step: 'CreateRoot', number: numberOfNext('Root', rootsKnown) } };
   }
-
-  const lost = missingRoots(rootsFound, roots, remembered);
-  const notice =
-    damage !== undefined
-      ? ({ reason: 'GenerationBroken', message: damage } as const)
-      : lost.length > 0
-        ? rootMissing(lost)
-        : undefined;
   const because = whyNewIssuing(issuing, renewalTime, now);
-  if (because === undefined) return { ...stay, ...(notice && { problem: notice }) };
-  const signer = trustedRoots.find(({ privateKey }) => privateKey !== undefined);
-  if (signer === undefined) return { ...stay, problem: rootKeyMissing(root, issuing) };
-  const number = Math.max(0, ...issuingAll.map((generation) => generation.number), ...broken.map(numberOf)) + 1;
-  return {
-    ...base,
-    step: { step: 'CreateIssuing', number, root: signer, because },
-    ...(notice && { problem: notice }),
-  };
+  const step =
+    because === undefined
+      ? nothing
+      : ({ step: 'CreateIssuing', number: numberOfNext('Issuing', issuingAll), root: signer, because } as const);
+  return { ...base, step, ...(notice && { problem: notice }) };
 }
 
 /**
  * A leaf must fit whole into the life of the CA that signs it, so a new issuing CA is due while a maximal leaf still fits, and no
- * later than at two thirds of the old one's life.
+ * later than at two thirds of the old one's life. Undefined where a new one could not last longer, since the root ends as soon.
  */
-function issuingRenewalTime({ certificate }: Generation, spec: SelfSignedSpec): number {
+function issuingRenewalTime(
+  { certificate }: Generation,
+  root: Generation | undefined,
+  spec: SelfSignedSpec,
+): number | undefined {
   const notAfter = certificate.notAfter.getTime();
+  if (root !== undefined && root.certificate.notAfter.getTime() <= notAfter) return undefined;
   const life = notAfter - certificate.notBefore.getTime();
   const renewBefore = Math.max(life / 3, spec.maxCertificateDurationSeconds * SECOND);
   // A CA shorter than twice its longest leaf would renew at once and for ever: never before half of its life.
@@ -122,8 +139,8 @@ function whyNewIssuing(
   renewalTime: number | undefined,
   now: number,
 ): string | undefined {
-  if (issuing === undefined || renewalTime === undefined) return 'there is none that can sign';
-  if (now >= renewalTime) return 'the present one is due for renewal';
+  if (issuing === undefined) return 'there is none that can sign';
+  if (renewalTime !== undefined && now >= renewalTime) return 'the present one is due for renewal';
   return undefined;
 }
 
@@ -134,69 +151,74 @@ function whyNewIssuing(
 function rootsWithoutSecret(found: readonly Generation[], issuing: readonly Generation[]): Generation[] {
   const known = new Set(found.map(({ certificate }) => certificate.fingerprint));
   const lost = new Map<string, Generation>();
-  for (const { authority, roots, number } of issuing) {
+  for (const { authority, certificate: below, roots } of issuing) {
     for (const certificate of roots) {
-      if (known.has(certificate.fingerprint)) continue;
-      const root = {
-        authority,
-        role: 'Root',
-        number,
-        secretName: '',
-        certificate,
-        privateKey: undefined,
-        roots: [],
-        phase: 'Active',
-      } as const;
-      lost.set(certificate.fingerprint, root);
+      if (known.has(certificate.fingerprint) || !certificate.selfSigned || !isSignedBy(below, certificate)) continue;
+      const missing = { secretName: '', privateKey: undefined, roots: [], phase: 'Active' };
+      lost.set(certificate.fingerprint, { authority, role: 'Root', number: 1, certificate, ...missing });
     }
   }
   return [...lost.values()];
 }
 
-function missingRoots(
-  found: readonly Generation[],
-  known: readonly Generation[],
-  remembered: Remembered,
-): Remembered['roots'] {
-  const missing = new Map(remembered.roots.map((root) => [root.fingerprint, root]));
-  for (const { certificate, secretName } of known) {
-    if (secretName === '' && !missing.has(certificate.fingerprint)) missing.set(certificate.fingerprint, certificate);
-  }
-  for (const { certificate } of found) missing.delete(certificate.fingerprint);
-  if (remembered.acceptedLoss !== undefined) missing.delete(remembered.acceptedLoss);
-  return [...missing.values()];
+const hasSecret = ({ secretName }: Generation) => secretName !== '';
+
+function lostRoots(found: readonly Generation[], known: readonly Generation[], remembered: Remembered): LostRoot[] {
+  const hearsay = known.length > 0 ? [] : remembered.rootsInUse.map((fingerprint) => ({ fingerprint }));
+  const readFromBelow = known
+    .filter((root) => !hasSecret(root))
+    .map(({ certificate: { fingerprint } }) => ({ fingerprint }));
+  // The last one wins: status knows the names of Secrets.
+  const lost = new Map<string, LostRoot>(
+    [...hearsay, ...readFromBelow, ...remembered.roots].map((root) => [root.fingerprint, root]),
+  );
+  for (const { certificate } of found) lost.delete(certificate.fingerprint);
+  for (const accepted of remembered.acceptedLoss?.split(',') ?? []) lost.delete(accepted.trim());
+  return [...lost.values()];
 }
 
-function describeDamage(broken: readonly BrokenGeneration[]): string | undefined {
+type Problem = NonNullable<Plan['problem']>;
+
+function damageOf(broken: readonly BrokenGeneration[]): Problem | undefined {
   if (broken.length === 0) return undefined;
   const list = broken.map(({ secretName, problem }) => `Secret "${secretName}": ${problem}`).join('; ');
-  return `a CA generation cannot be read; restore its Secret from a backup (docs/backup.md): ${list}`;
+  const message = `a CA generation cannot be read; restore its Secret from a backup (docs/backup.md): ${list}`;
+  return { reason: 'GenerationBroken', message };
 }
 
-function rootMissing(lost: Remembered['roots']): NonNullable<Plan['problem']> {
+function untilWhen(issuing: Generation | undefined): string {
+  if (issuing === undefined) return 'nothing can be signed';
+  return `certificates are signed until ${issuing.certificate.notAfter.toISOString()}`;
+}
+
+function rootMissing(
+  lost: readonly LostRoot[],
+  signer: Generation | undefined,
+  issuing: Generation | undefined,
+): Problem {
   const names = lost.map(({ fingerprint, secretName }) =>
     secretName === undefined ? fingerprint : `"${secretName}" (${fingerprint})`,
   );
+  const meanwhile = signer === undefined ? `; meanwhile ${untilWhen(issuing)}` : '';
+  const fingerprints = lost.map(({ fingerprint }) => fingerprint).join(',');
   return {
     reason: 'KeyMissing',
     message:
-      `the Secret of a root that workloads trust is gone: ${names.join(', ')}. Restore it from a backup (docs/backup.md); ` +
-      `to give it up for good, annotate this CertificateAuthority with mtls-operator.io/replace-missing-root=${lost[0]?.fingerprint ?? ''}`,
+      `the Secret of a root that workloads trust is gone: ${names.join(', ')}${meanwhile}. Restore it from a backup (docs/backup.md); ` +
+      `to give it up for good, annotate this CertificateAuthority with mtls-operator.io/replace-missing-root=${fingerprints}`,
   };
 }
 
-function rootKeyMissing(root: Generation, issuing: Generation | undefined): NonNullable<Plan['problem']> {
-  const until =
-    issuing === undefined
-      ? 'nothing can be signed'
-      : `certificates go on until ${issuing.certificate.notAfter.toISOString()}`;
+function rootKeyMissing(root: Generation | undefined, issuing: Generation | undefined): Problem | undefined {
+  if (root === undefined) return undefined;
   return {
     reason: 'KeyMissing',
-    message: `Secret "${root.secretName}" holds the root without its key, so no issuing CA can be made; ${until}. Restore the Secret with tls.key.`,
+    message: `Secret "${root.secretName}" holds the root without its key, so no issuing CA can be made; ${untilWhen(issuing)}. Restore the Secret with tls.key.`,
   };
 }
 
-function rootExpired(roots: readonly Generation[]): NonNullable<Plan['problem']> {
+function rootExpired(roots: readonly Generation[]): Problem | undefined {
+  if (roots.length === 0) return undefined;
   const expired = roots.map(
     ({ secretName, certificate }) => `"${secretName}" at ${certificate.notAfter.toISOString()}`,
   );
@@ -210,8 +232,10 @@ function newestFirst(a: Generation, b: Generation): number {
   return b.number - a.number;
 }
 
-function numberOf({ secretName }: BrokenGeneration): number {
-  return Number(/-(\d+)$/.exec(secretName)?.[1] ?? 0);
+/** The number in the name of a generation's Secret of this role; 0 for others. A number is never used again, whatever became of it. */
+function numberIn(role: Role): (item: { readonly secretName?: string | undefined }) => number {
+  const suffix = new RegExp(`-${role.toLowerCase()}-(\\d{1,9})$`);
+  return ({ secretName = '' }) => Number(suffix.exec(secretName)?.[1] ?? 0);
 }
 
 function earliest(now: number, times: readonly (number | undefined)[]): number {

@@ -37,27 +37,37 @@ export function deniedNames(asked: NamesAsked, rules: readonly NameRule[], clust
     if (!allowedBy(allows)) denied.push({ field, name, advice: advise(asked, entry) });
   };
   for (const name of asked.dnsNames) {
-    if (isApiServerName(name, clusterDomain)) {
-      denied.push({
-        field: 'dnsNames',
-        name,
-        advice: 'no rule can allow it: it is the name of the Kubernetes API server',
-      });
+    if (isApiServerName(name)) {
+      denied.push({ field: 'dnsNames', name, advice: NEVER });
     } else if (!isFreeDnsName(name, asked.namespace, clusterDomain)) {
       const list = name.includes('.') ? 'dnsNames' : 'singleLabelNames';
       check('dnsNames', name, `${list}: [${JSON.stringify(name)}]`, (rule) => allowsDnsName(rule, name));
     }
   }
   for (const address of asked.ipAddresses) {
-    check('ipAddresses', address, `ipAddresses: ["${address}"]`, (rule) => allowsIpAddress(rule, address));
+    check('ipAddresses', address, `ipAddresses: [${JSON.stringify(address)}]`, (rule) =>
+      allowsIpAddress(rule, address),
+    );
   }
-  for (const uri of asked.uris) check('uris', uri, `uris: [${JSON.stringify(uri)}]`, (rule) => allowsUri(rule, uri));
+  for (const uri of asked.uris) {
+    if (uri.length > LONGEST_URI_IN_RULE && !allowedBy((rule) => allowsUri(rule, uri)))
+      denied.push({
+        field: 'uris',
+        name: uri,
+        advice: `a rule has room for ${LONGEST_URI_IN_RULE} characters: shorten it`,
+      });
+    else check('uris', uri, `uris: [${JSON.stringify(uri)}]`, (rule) => allowsUri(rule, uri));
+  }
   for (const address of asked.emailAddresses) {
-    check('emailAddresses', address, `emailAddresses: ["${address}"]`, (rule) => allowsEmailAddress(rule, address));
+    check('emailAddresses', address, `emailAddresses: [${JSON.stringify(address)}]`, (rule) =>
+      allowsEmailAddress(rule, address),
+    );
   }
   const { commonName, ...attributes } = asked.subject;
   // PostgreSQL and others map the common name to a role: it is only free where it repeats a DNS name that passed above.
-  if (commonName !== undefined && !asked.dnsNames.includes(commonName.toLowerCase())) {
+  if (commonName !== undefined && isApiServerName(lowerCase(commonName))) {
+    denied.push({ field: 'commonName', name: commonName, advice: NEVER });
+  } else if (commonName !== undefined && !asked.dnsNames.includes(lowerCase(commonName))) {
     check(
       'commonName',
       commonName,
@@ -81,8 +91,9 @@ export function describeDenied(denied: readonly DeniedName[], authority: string)
 }
 
 function advise({ namespace, serviceAccountName }: NamesAsked, entry: string): string {
-  const account = serviceAccountName === undefined ? '' : `, serviceAccounts: [${serviceAccountName}]`;
-  return `spec.names would need: {namespaces: {matchLabels: {kubernetes.io/metadata.name: ${namespace}}}${account}, ${entry}}`;
+  // Quoted, since YAML takes a namespace called 123 or true for something else than text.
+  const account = serviceAccountName === undefined ? '' : `, serviceAccounts: [${JSON.stringify(serviceAccountName)}]`;
+  return `spec.names would need: {namespaces: {matchLabels: {kubernetes.io/metadata.name: ${JSON.stringify(namespace)}}}${account}, ${entry}}`;
 }
 
 /** Names under which special-use registries or custom know more than one cluster (RFC 6761, RFC 6762, ICANN's collision list). */
@@ -132,10 +143,21 @@ function lastLabel(domain: string): string {
   return domain.slice(domain.lastIndexOf('.') + 1);
 }
 
-/** Whether a certificate with this name would pass as the API server: by itself, or as a wildcard over it. */
-function isApiServerName(name: string, clusterDomain: string): boolean {
-  const short = stripClusterDomain(name, clusterDomain);
-  return ['kubernetes', '*'].some((label) => short === `${label}.default.svc` || short === `${label}.default`);
+const NEVER = 'no rule can allow it: it is a name of the Kubernetes API server';
+/** As the schema of spec.names has it. */
+const LONGEST_URI_IN_RULE = 512;
+
+/**
+ * Whether a certificate with this name would pass as the API server: by itself, or as a wildcard over it. In any domain, since a cluster may have
+ * another one than it is said to have; and by its first label alone, by which pods of the namespace `default` reach it.
+ */
+function isApiServerName(name: string): boolean {
+  return name === 'kubernetes' || /^(kubernetes|\*)\.default(\.svc(\..*)?)?$/.test(name);
+}
+
+/** ASCII alone: in Unicode, other letters than K become k. */
+function lowerCase(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
 function ruleApplies(rule: NameRule, { namespaceLabels, serviceAccountName }: NamesAsked): boolean {

@@ -13,10 +13,16 @@ import {
 } from '../pki/index.ts';
 
 export interface ProvidedCa {
+  /** Its chain goes up to the root, so that name constraints and usages of all of them are heeded. */
   readonly issuer: IssuingCa;
-  /** Above the issuer, self-signed ones left out. */
+  /** Between the issuer and its root, lowest first: what belongs into tls.crt behind the issuer. */
   readonly intermediates: readonly ParsedCertificate[];
+  /** Everything that belongs into ca.crt. */
   readonly roots: readonly ParsedCertificate[];
+  /** The one of them that the issuer chains to. */
+  readonly root: ParsedCertificate;
+  /** When the first of issuer, intermediates and root ends (ms). */
+  readonly notAfter: number;
 }
 
 export type ProvidedResult =
@@ -78,13 +84,17 @@ export function readProvided(
         `has a certificate (${expired.subject}) that expired at ${expired.notAfter.toISOString()}`,
       );
     }
-    const intermediates = above.filter((above) => !isSelfSigned(above));
-    if (!isSelfSigned(certificate) || !roots.some(({ fingerprint }) => fingerprint === certificate.fingerprint)) {
-      const verdict = verifyChain({ leaf: certificate, intermediates, roots, at: new Date(now) });
-      if (!verdict.ok) return problem('ChainBroken', `has a tls.crt that does not chain to ca.crt: ${verdict.message}`);
-    }
+    const verdict = verifyChain({ leaf: certificate, intermediates: above, roots, at: new Date(now) });
+    if (!verdict.ok) return problem('ChainBroken', `has a tls.crt that does not chain to ca.crt: ${verdict.message}`);
+    const { chain } = verdict;
     return {
-      ca: { issuer: { certificate, privateKey: key.privateKey, chain: [certificate, ...above] }, intermediates, roots },
+      ca: {
+        issuer: { certificate, privateKey: key.privateKey, chain },
+        intermediates: chain.slice(1).filter((ca) => !isSelfSigned(ca)),
+        roots,
+        root: chain.at(-1) ?? certificate,
+        notAfter: Math.min(...chain.map(({ notAfter }) => notAfter.getTime())),
+      },
     };
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;

@@ -1,12 +1,12 @@
 /** CertificateAuthority: reads, has the pure parts decide, writes. */
 import {
+  API_VERSION,
   AUTHORITY_FINALIZER,
   annotations,
   type CertificateAuthority,
   certificateAuthorityKind,
   InvalidObjectError,
   parseCertificateAuthority,
-  parseDuration,
 } from '../api/index.ts';
 import {
   type Clock,
@@ -21,14 +21,15 @@ import {
   type Store,
   type Transport,
 } from '../kube/index.ts';
-import { digestOf } from './digest.ts';
 import { type BrokenGeneration, type Generation, generationOwner, generationSecretName } from './generation.ts';
-import { type Plan, planSelfSigned, type Remembered } from './lifecycle.ts';
+import { type Plan, planSelfSigned } from './lifecycle.ts';
+import { type Outcome, providedOutcome, selfSignedOutcome } from './outcome.ts';
 import { readProvided } from './provided.ts';
-import { bundleOf, issuingCaOf, knownIssuersOf, makeGeneration, selfSignedSpec } from './selfSigned.ts';
+import { rememberedOf } from './remembered.ts';
+import { makeGeneration, selfSignedSpec } from './selfSigned.ts';
 import { type AuthorityFindings, authorityStatus } from './status.ts';
 import { type AuthorityRecord, type CaSecretRecord, decodeAuthority, decodeCaSecret, readCaSecret } from './store.ts';
-import { type AuthorityCatalogue, type AuthorityView, bundlePemOf, caIdOf, chainPemOf } from './view.ts';
+import type { AuthorityCatalogue } from './view.ts';
 
 export interface AuthorityDependencies {
   readonly transport: Transport;
@@ -48,12 +49,6 @@ export interface AuthorityDependencies {
 const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
 /** Root, then issuing CA, then a look at the result; one more for a rival that was faster. */
 const MAX_STEPS = 6;
-
-interface Outcome {
-  readonly view: AuthorityView;
-  readonly findings: AuthorityFindings;
-  readonly wakeAt: number;
-}
 
 export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
   const { authorities, catalogue, clock, log, usersOf } = dependencies;
@@ -98,8 +93,9 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     const spec = selfSignedSpec(authority.spec);
     if (spec === undefined) throw new Error('neither selfSigned nor provided: the schema refuses that');
     const { name } = authority.metadata;
+    const remembered = rememberedOf(authority, dependencies.rootsInUse(name));
     for (let steps = 0; steps < MAX_STEPS; steps += 1) {
-      const plan = planSelfSigned(spec, generationsOf(name), rememberedOf(authority), clock.now());
+      const plan = planSelfSigned(spec, generationsOf(name), remembered, clock.now());
       if (plan.step.step === 'None') {
         await retire(name, plan, signal);
         return selfSignedOutcome(authority, plan);
@@ -116,22 +112,6 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     return [...dependencies.caSecrets.values()].flatMap(({ generation }) =>
       generation?.authority === name ? [generation] : [],
     );
-  }
-
-  function rememberedOf({ metadata, status }: CertificateAuthority): Remembered {
-    const own = generationSecretName(metadata.name, 'Root', 1).slice(0, -1);
-    const roots = new Map<string, { fingerprint: string; secretName?: string | undefined }>();
-    const broughtAlong = new Set(
-      (status.generations ?? []).length > 0 ? [] : (status.trust?.roots ?? []).map(({ fingerprint }) => fingerprint),
-    );
-    for (const fingerprint of dependencies.rootsInUse(metadata.name)) {
-      if (!broughtAlong.has(fingerprint)) roots.set(fingerprint, { fingerprint });
-    }
-    for (const { role, fingerprint, secretName } of status.generations ?? []) {
-      // A root that was brought along earlier is none of ours to miss.
-      if (role === 'Root' && secretName?.startsWith(own)) roots.set(fingerprint, { fingerprint, secretName });
-    }
-    return { roots: [...roots.values()], acceptedLoss: metadata.annotations[annotations.replaceMissingRoot] };
   }
 
   /** @returns what is wrong where the name is taken by something that is no generation of this authority. */
@@ -218,94 +198,11 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     }
   }
 
-  function selfSignedOutcome(authority: CertificateAuthority, plan: Plan): Outcome {
-    const { issuing, root, problem, trustedRoots, trustedIssuing } = plan;
-    const roots = trustedRoots.map(({ certificate }) => certificate);
-    const signing = issuing === undefined ? undefined : issuingCaOf(issuing);
-    const notReady = problem ?? { reason: 'Pending', message: 'the CA is being made' };
-    const ready =
-      issuing === undefined
-        ? ({ status: 'False', ...notReady } as const)
-        : problem === undefined
-          ? readyWith(
-              `signs with ${issuing.certificate.subject}, valid until ${issuing.certificate.notAfter.toISOString()}`,
-            )
-          : ({ status: 'False', reason: problem.reason, message: problem.message } as const);
-    return {
-      view: viewOf(authority, {
-        issuer: signing,
-        notReady: issuing === undefined ? notReady : undefined,
-        knownIssuers: knownIssuersOf(plan),
-        bundlePem: bundleOf(plan),
-        certificates: [
-          ...trustedRoots.map(({ certificate }) => ({ role: 'Root', certificate }) as const),
-          ...(issuing === undefined ? [] : [{ role: 'Issuing', certificate: issuing.certificate } as const]),
-        ],
-        renewalTime: plan.renewalTime,
-      }),
-      findings: {
-        ready,
-        root,
-        issuing,
-        renewalTime: plan.renewalTime,
-        generations: [...trustedRoots, ...trustedIssuing].filter(({ secretName }) => secretName !== ''),
-        roots,
-      },
-      wakeAt: plan.wakeAt,
-    };
-  }
-
   // ---- a CA that was brought along
 
   async function provided(authority: CertificateAuthority, signal: AbortSignal): Promise<Outcome> {
     const secretName = authority.spec.provided?.secretName ?? '';
-    const now = clock.now();
-    const result = readProvided(secretName, await readData(secretName, signal), now);
-    if ('problem' in result) {
-      const { problem } = result;
-      const nothing = { knownIssuers: new Map(), bundlePem: '', certificates: [], renewalTime: undefined };
-      return {
-        view: viewOf(authority, { ...nothing, issuer: undefined, notReady: problem }),
-        findings: {
-          ready: { status: 'False', ...problem },
-          root: undefined,
-          issuing: undefined,
-          renewalTime: undefined,
-          generations: [],
-          roots: [],
-        },
-        wakeAt: Number.MAX_SAFE_INTEGER,
-      };
-    }
-    const { issuer, intermediates, roots } = result.ca;
-    const { certificate } = issuer;
-    const notAfter = Math.min(...[certificate, ...intermediates].map((ca) => ca.notAfter.getTime()));
-    const known = { notAfter, chainPem: chainPemOf(certificate, intermediates), fingerprint: certificate.fingerprint };
-    const [root] = roots;
-    return {
-      view: viewOf(authority, {
-        issuer,
-        notReady: undefined,
-        knownIssuers: new Map([[caIdOf(certificate), known]]),
-        bundlePem: bundlePemOf(roots),
-        certificates: [
-          ...roots.map((ca) => ({ role: 'Root', certificate: ca }) as const),
-          { role: 'Issuing', certificate },
-        ],
-        renewalTime: undefined,
-      }),
-      findings: {
-        ready: readyWith(
-          `signs with ${certificate.subject} from Secret "${secretName}", valid until ${certificate.notAfter.toISOString()}`,
-        ),
-        root: root === undefined ? undefined : { certificate: root, secretName },
-        issuing: { certificate, secretName },
-        renewalTime: undefined,
-        generations: [],
-        roots,
-      },
-      wakeAt: notAfter,
-    };
+    return providedOutcome(authority, readProvided(secretName, await readData(secretName, signal), clock.now()));
   }
 
   async function readData(
@@ -384,28 +281,16 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
   }
 }
 
-const readyWith = (message: string) => ({ status: 'True', reason: 'Ready', message }) as const;
-
 function heldBack(findings: AuthorityFindings, users: readonly string[]): AuthorityFindings {
   const some = users.slice(0, 5).join(', ');
   const message = `${findings.ready.message}. Deletion waits for ${users.length} WorkloadCertificates that ask for it: ${some}${users.length > 5 ? ', …' : ''}`;
   return { ...findings, ready: { ...findings.ready, message } };
 }
 
-function viewOf(
-  { metadata, spec }: CertificateAuthority,
-  found: Omit<AuthorityView, 'name' | 'spec' | 'maxDurationSeconds' | 'digest'>,
-): AuthorityView {
-  const maxDurationSeconds = parseDuration(spec.maxCertificateDuration);
-  const { issuer, notReady, knownIssuers, bundlePem } = found;
-  const digest = digestOf([spec, issuer?.certificate.fingerprint, notReady, [...knownIssuers], bundlePem]);
-  return { name: metadata.name, spec, maxDurationSeconds, digest, ...found };
-}
-
 function referenceTo({ metadata }: CertificateAuthority) {
   return {
-    apiVersion: 'mtls-operator.io/v1alpha1',
-    kind: 'CertificateAuthority',
+    apiVersion: API_VERSION,
+    kind: certificateAuthorityKind.kind,
     name: metadata.name,
     uid: metadata.uid,
   };

@@ -9,13 +9,12 @@ import {
   type KeySpec,
   type ParsedCertificate,
 } from '../pki/index.ts';
+import { backdateSeconds } from './backdate.ts';
 import { type Generation, generationSecret, type Role } from './generation.ts';
 import type { Plan, SelfSignedSpec, Step } from './lifecycle.ts';
 import { bundlePemOf, caIdOf, chainPemOf, type KnownIssuer } from './view.ts';
 
 const SECOND = 1000;
-/** CAs are made rarely and before anything else: a generous margin for clocks that run behind costs nothing. */
-const CA_BACKDATE_MS = 300 * SECOND;
 
 export function selfSignedSpec(spec: CertificateAuthoritySpec): SelfSignedSpec | undefined {
   if (spec.selfSigned === undefined) return undefined;
@@ -69,7 +68,7 @@ export async function makeGeneration(
 function caValidity(durationSeconds: number, issuerNotAfter: number | undefined, now: number) {
   const issued = Math.floor(now / SECOND) * SECOND;
   const notAfter = Math.min(issued + durationSeconds * SECOND, issuerNotAfter ?? Number.POSITIVE_INFINITY);
-  return { notBefore: new Date(issued - CA_BACKDATE_MS), notAfter: new Date(notAfter) };
+  return { notBefore: new Date(issued - backdateSeconds(durationSeconds) * SECOND), notAfter: new Date(notAfter) };
 }
 
 function subjectOf({ metadata, spec }: CertificateAuthority, role: Role, number: number, key: KeyPair) {

@@ -2,6 +2,7 @@
 import { type CertificateAuthority, type CertificateAuthorityStatus, setCondition } from '../api/index.ts';
 import type { ParsedCertificate } from '../pki/index.ts';
 import type { Generation } from './generation.ts';
+import type { LostRoot } from './lifecycle.ts';
 
 export interface AuthorityFindings {
   readonly ready: { readonly status: 'True' | 'False'; readonly reason: string; readonly message: string };
@@ -9,6 +10,8 @@ export interface AuthorityFindings {
   readonly issuing: { readonly certificate: ParsedCertificate; readonly secretName: string } | undefined;
   readonly renewalTime: number | undefined;
   readonly generations: readonly Generation[];
+  /** Roots whose Secret is gone. */
+  readonly lost: readonly LostRoot[];
   readonly roots: readonly ParsedCertificate[];
 }
 
@@ -22,7 +25,8 @@ export function authorityStatus(
   now: string,
 ): CertificateAuthorityStatus {
   const { status: before, metadata } = authority;
-  const { ready, root, issuing, renewalTime, generations, roots } = findings;
+  const { ready, root, issuing, renewalTime, generations, lost, roots } = findings;
+  const missing = new Set(lost.map(({ fingerprint }) => fingerprint));
   const conditions = setCondition(
     before.conditions,
     { type: 'Ready', ...ready, observedGeneration: metadata.generation },
@@ -43,20 +47,33 @@ export function authorityStatus(
             ...optional('renewalTime', renewalTime === undefined ? undefined : iso(renewalTime)),
           },
     ),
-    generations: generations.slice(0, 64).map((generation) => ({
-      ...describe(generation),
-      fingerprint: generation.certificate.fingerprint,
-      role: generation.role,
-      phase: generation.certificate === issuing?.certificate || generation.role === 'Root' ? 'Active' : 'Retired',
-    })),
+    generations: [
+      ...(before.generations ?? []).filter(({ fingerprint }) => missing.has(fingerprint)),
+      ...generations.map((generation) => ({
+        ...describe(generation),
+        fingerprint: generation.certificate.fingerprint,
+        role: generation.role,
+        phase: phaseOfGeneration(generation, issuing),
+      })),
+    ].slice(0, MAX_LISTED),
     trust: {
-      roots: roots.map(({ fingerprint, subject, notAfter }) => ({
+      roots: roots.slice(0, MAX_LISTED).map(({ fingerprint, subject, notAfter }) => ({
         fingerprint,
         subject,
         notAfter: iso(notAfter.getTime()),
       })),
     },
   };
+}
+
+/** The schema's limit. */
+const MAX_LISTED = 64;
+
+function phaseOfGeneration(
+  { role, certificate }: Generation,
+  issuing: AuthorityFindings['issuing'],
+): 'Active' | 'Retired' {
+  return role === 'Root' || certificate === issuing?.certificate ? 'Active' : 'Retired';
 }
 
 function phaseOf(

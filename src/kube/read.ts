@@ -19,7 +19,8 @@ export function asString(value: unknown): string {
 /** A map of strings; absent is empty, entries of another type are left out. */
 export function stringMap(value: unknown): Readonly<Record<string, string>> {
   if (!isRecord(value)) return {};
-  const strings: Record<string, string> = {};
-  for (const [key, item] of Object.entries(value)) if (typeof item === 'string') strings[key] = item;
-  return strings;
+  // Built from entries: assigning would lose a key called "__proto__", which data of a Secret may have.
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
 }

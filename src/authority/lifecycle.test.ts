@@ -1,0 +1,242 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { DAY, generationOf, makeCa, NOW, type TestCa } from './builders.fixture.ts';
+import type { BrokenGeneration } from './generation.ts';
+import { planSelfSigned, type Remembered, type SelfSignedSpec } from './lifecycle.ts';
+
+const spec: SelfSignedSpec = {
+  root: { durationSeconds: 3650 * 86_400, key: { algorithm: 'ECDSA' } },
+  issuing: { durationSeconds: 360 * 86_400, key: { algorithm: 'ECDSA' } },
+  maxCertificateDurationSeconds: 30 * 86_400,
+};
+const nothing: Remembered = { roots: [], rootsInUse: [], acceptedLoss: undefined };
+
+let root: TestCa;
+let otherRoot: TestCa;
+let issuing: TestCa;
+let newer: TestCa;
+
+beforeAll(async () => {
+  root = await makeCa({ name: 'root 1', notAfter: NOW + 3650 * DAY });
+  otherRoot = await makeCa({ name: 'root 2', notAfter: NOW + 3650 * DAY });
+  issuing = await makeCa({ name: 'issuing 1', issuer: root, notBefore: NOW, notAfter: NOW + 360 * DAY });
+  newer = await makeCa({ name: 'issuing 2', issuer: root, notBefore: NOW + 200 * DAY, notAfter: NOW + 560 * DAY });
+});
+
+const root1 = (withKey = true) => generationOf('Root', 1, root, { withKey });
+const root2 = () => generationOf('Root', 2, otherRoot);
+const issuing1 = (withKey = true) => generationOf('Issuing', 1, issuing, { root, withKey });
+const issuing2 = () => generationOf('Issuing', 2, newer, { root });
+const broken = (secretName: string): BrokenGeneration => ({ authority: 'default', secretName, problem: 'unreadable' });
+const plan = (found: Parameters<typeof planSelfSigned>[1], remembered: Partial<Remembered> = {}, now = NOW + DAY) =>
+  planSelfSigned(spec, found, { ...nothing, ...remembered }, now);
+
+describe('a new authority', () => {
+  test('first gets a root', () => {
+    const { step, issuing, problem, trustedRoots } = plan([]);
+    expect(step).toEqual({ step: 'CreateRoot', number: 1 });
+    expect([issuing, problem, trustedRoots]).toEqual([undefined, undefined, []]);
+  });
+
+  test('then an issuing CA below it', () => {
+    expect(plan([root1()]).step).toMatchObject({ step: 'CreateIssuing', number: 1, root: { number: 1 } });
+  });
+
+  test('then has nothing to do until the issuing CA is renewed', () => {
+    const { step, problem, renewalTime, wakeAt, issuing } = plan([root1(), issuing1()]);
+    expect([step, problem]).toEqual([{ step: 'None' }, undefined]);
+    expect(renewalTime).toBe(NOW + 240 * DAY);
+    expect(wakeAt).toBe(renewalTime);
+    expect(issuing?.number).toBe(1);
+  });
+});
+
+describe('the issuing CA', () => {
+  test('is renewed when a third of its life is left', () => {
+    expect(plan([root1(), issuing1()], {}, NOW + 240 * DAY - 1).step.step).toBe('None');
+    expect(plan([root1(), issuing1()], {}, NOW + 240 * DAY).step).toMatchObject({ step: 'CreateIssuing', number: 2 });
+  });
+
+  test('is renewed while a certificate of the longest life still fits', () => {
+    const long = { ...spec, maxCertificateDurationSeconds: 150 * 86_400 };
+    expect(planSelfSigned(long, [root1(), issuing1()], nothing, NOW + DAY).renewalTime).toBe(NOW + 210 * DAY);
+  });
+
+  test('is never renewed before half of its life, whatever the certificates', () => {
+    const absurd = { ...spec, maxCertificateDurationSeconds: 10_000 * 86_400 };
+    expect(planSelfSigned(absurd, [root1(), issuing1()], nothing, NOW + DAY).renewalTime).toBe(NOW + 180 * DAY);
+  });
+
+  test('is superseded by the newest, and stays known until it has ended', () => {
+    const both = plan([root1(), issuing1(), issuing2()], {}, NOW + 250 * DAY);
+    expect(both.issuing?.number).toBe(2);
+    expect(both.trustedIssuing.map(({ number }) => number)).toEqual([2, 1]);
+    expect(both.expired).toEqual([]);
+    const later = plan([root1(), issuing1(), issuing2()], {}, NOW + 361 * DAY);
+    expect(later.trustedIssuing.map(({ number }) => number)).toEqual([2]);
+    expect(later.expired.map(({ number }) => number)).toEqual([1]);
+  });
+
+  test('is made anew when it has ended unrenewed, and its key is kept until there is another', () => {
+    const { step, expired } = plan([root1(), issuing1()], {}, NOW + 400 * DAY);
+    expect(step).toMatchObject({ step: 'CreateIssuing', number: 2 });
+    expect(expired).toEqual([]);
+  });
+
+  test('without its key still stands for its certificates, while another signs', () => {
+    const { step, trustedIssuing, issuing } = plan([root1(), issuing1(false)]);
+    expect(step).toMatchObject({ step: 'CreateIssuing', number: 2 });
+    expect(issuing).toBeUndefined();
+    expect(trustedIssuing).toHaveLength(1);
+  });
+
+  test('that no root of the authority has signed is not trusted', async () => {
+    const stranger = await makeCa({ name: 'issuing 9', issuer: otherRoot });
+    const { trustedIssuing, step } = plan([root1(), generationOf('Issuing', 9, stranger, { root })]);
+    expect(trustedIssuing).toEqual([]);
+    expect(step).toMatchObject({ step: 'CreateIssuing', number: 10 });
+  });
+
+  test('that ends with its root is not renewed over and over: nothing would be gained', async () => {
+    const short = await makeCa({ name: 'short root', notBefore: NOW, notAfter: NOW + 100 * DAY });
+    const last = await makeCa({ name: 'last', issuer: short, notBefore: NOW, notAfter: NOW + 100 * DAY });
+    const found = [generationOf('Root', 1, short), generationOf('Issuing', 1, last, { root: short })];
+    for (const day of [1, 50, 90, 99.99]) expect(plan(found, {}, NOW + day * DAY).step).toEqual({ step: 'None' });
+    expect(plan(found, {}, NOW + 101 * DAY).problem?.reason).toBe('RootExpired');
+  });
+});
+
+describe('numbers', () => {
+  test('go on after generations that cannot be read', () => {
+    const { step, problem } = plan([root1(), broken('default-issuing-7'), broken('default-root-9')]);
+    expect(step).toMatchObject({ step: 'CreateIssuing', number: 8 });
+    expect(problem).toMatchObject({
+      reason: 'GenerationBroken',
+      message: expect.stringContaining('default-issuing-7'),
+    });
+  });
+});
+
+describe('roots', () => {
+  test('are all trusted, and the newest signs', () => {
+    const { trustedRoots, root, step } = plan([root1(), root2()]);
+    expect(trustedRoots.map(({ number }) => number)).toEqual([2, 1]);
+    expect(root?.number).toBe(2);
+    expect(step).toMatchObject({ step: 'CreateIssuing', root: { number: 2 } });
+  });
+
+  test('without a key leave the signing to one that has its key', () => {
+    const keyless = { ...root2(), privateKey: undefined };
+    expect(plan([root1(), keyless]).step).toMatchObject({ step: 'CreateIssuing', root: { number: 1 } });
+  });
+
+  test('without any key are a problem, and never replaced', () => {
+    const { step, problem } = plan([root1(false)]);
+    expect(step.step).toBe('None');
+    expect(problem).toMatchObject({ reason: 'KeyMissing', message: expect.stringContaining('"default-root-1"') });
+    expect(problem?.message).toContain('nothing can be signed');
+  });
+
+  test('that cannot be read are a problem, and never replaced', () => {
+    const { step, problem } = plan([broken('default-root-1')]);
+    expect([step.step, problem?.reason]).toEqual(['None', 'GenerationBroken']);
+  });
+
+  test('that have all expired are never replaced: the clock may be wrong', () => {
+    const { step, problem, expired } = plan([root1(), issuing1()], {}, NOW + 4000 * DAY);
+    expect([step.step, problem?.reason]).toEqual(['None', 'RootExpired']);
+    expect(expired).toEqual([]);
+  });
+});
+
+describe('a root whose Secret is lost', () => {
+  const remembered = () => ({ roots: [{ fingerprint: root.certificate.fingerprint, secretName: 'default-root-1' }] });
+
+  test.each([
+    ['status', () => remembered()],
+    ['certificates in use', () => ({ rootsInUse: [root.certificate.fingerprint] })],
+  ])('is remembered by %s and never silently remade', (_, memory) => {
+    const { step, problem, lost } = plan([], memory());
+    expect(step.step).toBe('None');
+    expect(problem?.reason).toBe('KeyMissing');
+    expect(problem?.message).toContain(`replace-missing-root=${root.certificate.fingerprint}`);
+    expect(lost.map(({ fingerprint }) => fingerprint)).toEqual([root.certificate.fingerprint]);
+  });
+
+  test('is still trusted and signed under while an issuing CA below it lives', () => {
+    const { step, problem, issuing, trustedRoots } = plan([issuing1()]);
+    expect([step.step, problem?.reason]).toEqual(['None', 'KeyMissing']);
+    expect(issuing?.number).toBe(1);
+    expect(trustedRoots.map(({ certificate }) => certificate.fingerprint)).toEqual([root.certificate.fingerprint]);
+    expect(problem?.message).toContain(issuing1().certificate.notAfter.toISOString());
+  });
+
+  test('stops everything once the last issuing CA has ended', () => {
+    const { step, problem, issuing } = plan([issuing1()], {}, NOW + 361 * DAY);
+    expect([step.step, problem?.reason, issuing]).toEqual(['None', 'KeyMissing', undefined]);
+    expect(problem?.message).not.toContain('""');
+  });
+
+  test('is replaced under a new number once the loss is accepted', () => {
+    const acceptedLoss = root.certificate.fingerprint;
+    expect(plan([], { ...remembered(), acceptedLoss }).step).toEqual({ step: 'CreateRoot', number: 2 });
+    expect(plan([], { rootsInUse: [acceptedLoss], acceptedLoss }).step.step).toBe('CreateRoot');
+  });
+
+  test('of which only one of two is accepted is not replaced', () => {
+    const two = { rootsInUse: [root.certificate.fingerprint, otherRoot.certificate.fingerprint] };
+    expect(plan([], { ...two, acceptedLoss: root.certificate.fingerprint }).problem?.reason).toBe('KeyMissing');
+    const both = two.rootsInUse.join(', ');
+    expect(plan([], { ...two, acceptedLoss: both }).step.step).toBe('CreateRoot');
+  });
+
+  test('and accepted is replaced at once where an issuing CA still lives: both are trusted before the new one is needed', () => {
+    const acceptedLoss = root.certificate.fingerprint;
+    const first = plan([issuing1()], { ...remembered(), acceptedLoss });
+    expect(first.step).toEqual({ step: 'CreateRoot', number: 2 });
+    expect(first.issuing?.number).toBe(1);
+    const second = plan([root2(), issuing1()], { ...remembered(), acceptedLoss });
+    expect([second.step.step, second.problem]).toEqual(['None', undefined]);
+    expect(second.trustedRoots).toHaveLength(2);
+    const renewal = plan([root2(), issuing1()], { ...remembered(), acceptedLoss }, NOW + 240 * DAY);
+    expect(renewal.step).toMatchObject({ step: 'CreateIssuing', root: { number: 2 } });
+  });
+
+  test('is not believed from leaf Secrets where the CA’s own Secrets say otherwise: anybody can write a leaf Secret', () => {
+    const { problem, step } = plan([root1(), issuing1()], { rootsInUse: ['f'.repeat(64)] });
+    expect([problem, step.step]).toEqual([undefined, 'None']);
+  });
+
+  test('is reported beside a healthy one that signs', () => {
+    const { problem, issuing } = plan([root2(), issuing1()], remembered());
+    expect([problem?.reason, issuing?.number]).toEqual(['KeyMissing', 1]);
+  });
+
+  test('comes back with its Secret', () => {
+    expect(plan([root1(), issuing1()], remembered()).problem).toBeUndefined();
+  });
+});
+
+describe('a clock that was ahead', () => {
+  test('leaves an issuing CA of the future: another one signs until then', () => {
+    const now = NOW + 100 * DAY;
+    const { issuing } = plan([root1(), issuing1(), issuing2()], {}, now);
+    expect(issuing?.number).toBe(1);
+    expect(plan([root1(), issuing2()], {}, now).step).toMatchObject({ step: 'CreateIssuing', number: 3 });
+  });
+
+  test('and made the root too: nothing better can be made, so what is there signs', async () => {
+    const future = await makeCa({ name: 'future', notBefore: NOW + 10 * DAY, notAfter: NOW + 3650 * DAY });
+    const below = await makeCa({ name: 'below', issuer: future, notBefore: NOW + 10 * DAY, notAfter: NOW + 360 * DAY });
+    const found = [generationOf('Root', 1, future), generationOf('Issuing', 1, below, { root: future })];
+    const { step, issuing, wakeAt } = plan(found, {}, NOW);
+    expect([step.step, issuing?.number]).toEqual(['None', 1]);
+    expect(wakeAt).toBe(NOW + 10 * DAY);
+  });
+});
+
+test('every plan has a time to look again that lies ahead, or none', () => {
+  for (const now of [NOW, NOW + 240 * DAY, NOW + 360 * DAY, NOW + 4000 * DAY]) {
+    for (const found of [[], [root1()], [root1(), issuing1()], [issuing1()], [broken('x')]])
+      expect(plan(found, {}, now).wakeAt).toBeGreaterThan(now);
+  }
+});
