@@ -11,13 +11,15 @@ beforeAll(async () => {
 afterAll(() => world?.[Symbol.asyncDispose]());
 
 const gone = (namespace: string, name: string) =>
+  // The garbage collector looks for kinds that are new to it every 30 s only.
   waitFor(
     `Secret ${namespace}/${name} to be gone`,
     async () => (await world.findSecret(namespace, name)) === undefined,
+    { timeoutMs: 75_000 },
   );
 
 describe('deletionPolicy', () => {
-  test('Delete has the garbage collector remove the Secret; Retain leaves it', async () => {
+  test.concurrent('Delete has the garbage collector remove the Secret; Retain leaves it', async () => {
     const namespace = await world.namespace();
     await world.createSimple(namespace, 'kept');
     await world.createSimple(namespace, 'removed', { deletionPolicy: 'Delete' });
@@ -34,7 +36,7 @@ describe('deletionPolicy', () => {
     expect(await world.secretObject(namespace, 'kept')).toEqual(kept.object);
   });
 
-  test('Delete keeps its owner through renewals and what others own beside it', async () => {
+  test.concurrent('Delete keeps its owner through renewals and what others own beside it', async () => {
     const namespace = await world.namespace();
     const owner = await world.send('POST', `/api/v1/namespaces/${namespace}/configmaps`, {
       metadata: { name: 'theirs' },
@@ -59,12 +61,45 @@ describe('deletionPolicy', () => {
     await world.ready(namespace, 'web');
   });
 
+  test.concurrent('Delete gives a new Secret where a restored one names an owner that is no more', async () => {
+    const namespace = await world.namespace();
+    const { metadata } = await world.createSimple(namespace, 'web', { deletionPolicy: 'Delete' });
+    await world.ready(namespace, 'web');
+    const before = await world.secret(namespace, 'web');
+    await world.remove(namespace, 'web');
+    await gone(namespace, 'web');
+    const stale = {
+      apiVersion: 'mtls-operator.io/v1alpha1',
+      kind: 'WorkloadCertificate',
+      name: 'web',
+      uid: metadata.uid,
+    };
+    const { name, labels, annotations } = before.object.metadata;
+    const { type, data } = before.object;
+    await world.createSecret(namespace, {
+      metadata: { name, labels, annotations, ownerReferences: [stale] },
+      type,
+      data,
+    });
+    const { metadata: again } = await world.createSimple(namespace, 'web', { deletionPolicy: 'Delete' });
+    // The garbage collector takes the restored one, as is its right; then the certificate is issued anew, with its own owner.
+    const after = await world.secretWhen(
+      namespace,
+      'web',
+      'to be owned by the new one',
+      ({ object }) => object.metadata.ownerReferences.some(({ uid }) => uid === again.uid),
+      { timeoutMs: 75_000 },
+    );
+    await world.ready(namespace, 'web');
+    expect(after.serialNumber).not.toBe(before.serialNumber);
+  });
+
   const switches = [
     ['Retain', 'Delete'],
     ['Delete', 'Retain'],
   ] as const;
 
-  test.each(switches)(
+  test.concurrent.each(switches)(
     'changed from %s to %s on a live Secret: what cannot be done is said, with what to do',
     async (from, to) => {
       const namespace = await world.namespace();
@@ -93,7 +128,7 @@ describe('deletionPolicy', () => {
 });
 
 describe('the namespace', () => {
-  test('deleted while certificates are issued goes without a trace, and nothing hangs', async () => {
+  test.concurrent('deleted while certificates are issued goes without a trace, and nothing hangs', async () => {
     const namespace = await world.namespace();
     for (let i = 0; i < 20; i += 1)
       await world.createSimple(namespace, `web-${i}`, { duration: '1m', renewBefore: '58s' });

@@ -226,9 +226,9 @@ describe('two WorkloadCertificates for one Secret', () => {
 });
 
 /** What a backup holds of a Secret: everything but what the API server gives. */
-function backup({ metadata, type, data }: SecretObject, ownerReferences: object[] = []) {
+function backup({ metadata, type, data }: SecretObject) {
   const { name, labels, annotations } = metadata;
-  return { metadata: { name, labels, annotations, ownerReferences }, type, data };
+  return { metadata: { name, labels, annotations }, type, data };
 }
 
 describe('a WorkloadCertificate that is made again', () => {
@@ -261,28 +261,5 @@ describe('a WorkloadCertificate that is made again', () => {
     const { status } = await world.ready(namespace, 'web');
     expect((await world.secret(namespace, 'web')).serialNumber).toBe(before.serialNumber);
     expect(status.revision).toBe(1);
-  });
-
-  test.concurrent('gets a new Secret where the restored one names an owner that is no more', async () => {
-    const namespace = await world.namespace();
-    const { metadata } = await world.createSimple(namespace, 'web', { deletionPolicy: 'Delete' });
-    await world.ready(namespace, 'web');
-    const before = await world.secret(namespace, 'web');
-    await world.remove(namespace, 'web');
-    await waitFor('the garbage collector', async () => (await world.findSecret(namespace, 'web')) === undefined);
-    const stale = {
-      apiVersion: 'mtls-operator.io/v1alpha1',
-      kind: 'WorkloadCertificate',
-      name: 'web',
-      uid: metadata.uid,
-    };
-    await world.createSecret(namespace, backup(before.object, [stale]));
-    const { metadata: again } = await world.createSimple(namespace, 'web', { deletionPolicy: 'Delete' });
-    // The garbage collector takes the restored one, as is its right; then the certificate is issued anew, with its own owner.
-    const after = await world.secretWhen(namespace, 'web', 'to be owned by the new one', ({ object }) =>
-      object.metadata.ownerReferences.some(({ uid }) => uid === again.uid),
-    );
-    await world.ready(namespace, 'web');
-    expect(after.serialNumber).not.toBe(before.serialNumber);
   });
 });
