@@ -29,7 +29,9 @@ const progress: Progress = (line) => screen.line(screen.dim(`    ${line}`));
 const step: Step = async (what, work) => {
   const started = performance.now();
   screen.bottom(`  … ${what}`);
-  const [result, told] = await work();
+  const [result, told] = await work().catch((error: unknown) => {
+    throw new Error(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  });
   screen.bottom('');
   const took = seconds(performance.now() - started);
   screen.line(`  ${screen.green('✓')} ${what.padEnd(26)}${told} ${screen.dim(`(${took})`)}`);
@@ -64,7 +66,9 @@ async function run(once: boolean, interrupted: Promise<unknown>): Promise<number
     return passed ? 0 : 1;
   }
   howToGoOn(stage);
-  await Promise.race([interrupted, goOn(pair, stage)]);
+  const over = new AbortController();
+  await Promise.race([interrupted, goOn(pair, stage, over.signal)]);
+  over.abort();
   screen.bottom('');
   screen.line();
   const total = `${grouped(pair.handshakes)} handshakes, ${grouped(pair.failures)} failures`;
@@ -153,9 +157,9 @@ function howToGoOn({ cluster }: Stage): void {
 }
 
 /** Keeps the bottom line up to date; ends only if something breaks. */
-async function goOn(pair: Pair, stage: Stage): Promise<void> {
+async function goOn(pair: Pair, stage: Stage, over: AbortSignal): Promise<void> {
   let failures = pair.failures;
-  for (;;) {
+  while (!over.aborted) {
     const problem = problemOf(pair, stage);
     if (problem !== undefined) {
       screen.line(`  ${screen.red('✗')} ${problem}`);

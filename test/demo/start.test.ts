@@ -1,0 +1,152 @@
+// What a newcomer does: `npm start`, with and without `--once`, and Ctrl-C.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { waitFor } from '../support/waitFor.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+class Start implements Disposable {
+  readonly directory = mkdtempSync(join(tmpdir(), 'start-'));
+  readonly child: ChildProcess;
+  output = '';
+  readonly #temporary = join(this.directory, 'tmp');
+  readonly #userKubeconfig = join(this.directory, 'kubeconfig');
+
+  /** @param command `npm start`, or the command behind it: npm passes signals on, and then ends by the signal itself. */
+  constructor(command: 'npm start' | 'sh .ci/setup node test/demo/start.ts', ...args: readonly string[]) {
+    mkdirSync(this.#temporary);
+    writeFileSync(this.#userKubeconfig, 'this is nothing that a demonstration should read');
+    const [program = '', ...words] = command.split(' ');
+    this.child = spawn(program, [...words, ...args], {
+      cwd: root,
+      detached: true, // a process group of its own, as in a terminal
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // Without npm's own cache of compiled code, which it keeps in the temporary directory.
+      env: {
+        ...process.env,
+        TMPDIR: this.#temporary,
+        KUBECONFIG: this.#userKubeconfig,
+        NODE_DISABLE_COMPILE_CACHE: '1',
+      },
+    });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text;
+      });
+    }
+  }
+
+  async said(text: string): Promise<void> {
+    await waitFor(
+      `"${text}"`,
+      () => {
+        if (this.child.exitCode !== null) throw new Error(`ended with ${this.child.exitCode}:\n${this.output}`);
+        return this.output.includes(text);
+      },
+      { timeoutMs: 110_000 },
+    );
+  }
+
+  /** As a terminal does it: to the whole process group. */
+  signal(signal: NodeJS.Signals): void {
+    if (this.child.pid !== undefined) process.kill(-this.child.pid, signal);
+  }
+
+  async ended(): Promise<number | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit');
+    return this.child.exitCode;
+  }
+
+  /** Files and processes that are still there. */
+  leftBehind(): string[] {
+    const processes = globSync('/proc/[0-9]*/cmdline').flatMap((file) => {
+      try {
+        const command = readFileSync(file, 'utf8').replaceAll('\0', ' ');
+        return command.includes(this.#temporary) ? [command] : [];
+      } catch {
+        return []; // ended meanwhile
+      }
+    });
+    return [...readdirSync(this.#temporary), ...processes];
+  }
+
+  get userKubeconfig(): string {
+    return readFileSync(this.#userKubeconfig, 'utf8');
+  }
+
+  [Symbol.dispose](): void {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.signal('SIGKILL');
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+async function expectNothingLeft(start: Start): Promise<void> {
+  // What is ended early is removed by guardians, which outlive the process by a moment.
+  await waitFor('nothing to be left behind', () => {
+    const left = start.leftBehind();
+    if (left.length > 0) throw new Error(left.join('\n'));
+    return true;
+  });
+  expect(start.userKubeconfig).toBe('this is nothing that a demonstration should read');
+  expect(start.output).not.toContain('PRIVATE KEY');
+}
+
+const behindNpm = 'sh .ci/setup node test/demo/start.ts';
+
+test.concurrent('npm start -- --once shows three renewals on both sides and ends with 0', async () => {
+  using start = new Start('npm start', '--', '--once');
+  expect(await start.ended(), start.output).toBe(0);
+  expect(start.output).toContain('5 WorkloadCertificates are Ready');
+  expect(start.output).toMatch(/failures +0\n/);
+  for (const who of ['server', 'client']) expect(start.output).toMatch(new RegExp(`${who} +[3-9] renewals: `));
+  await expectNothingLeft(start);
+});
+
+test.concurrent('npm start stays up until Ctrl-C, which is a good end', async () => {
+  using start = new Start(behindNpm);
+  await start.said('It all goes on until Ctrl-C');
+  start.signal('SIGINT');
+  expect(await start.ended(), start.output).toBe(0);
+  await expectNothingLeft(start);
+});
+
+test.concurrent('SIGTERM while it is being raised leaves nothing behind', async () => {
+  using start = new Start(behindNpm);
+  await start.said('✓ Kubernetes control plane');
+  start.signal('SIGTERM');
+  expect(await start.ended(), start.output).toBe(130);
+  await expectNothingLeft(start);
+});
+
+test('npm start is what is run above', () => {
+  const { scripts } = z
+    .object({ scripts: z.object({ start: z.string() }) })
+    .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')));
+  expect(scripts.start).toBe(behindNpm);
+});
+
+test('every file in examples/ is applied by this demonstration or run by test/clients', () => {
+  const programs = ['server', 'client', 'mtls'];
+  const known = [
+    'examples/*.yaml',
+    'examples/go/go.mod',
+    ...programs.flatMap((name) => [
+      `examples/go/${name}/${name === 'mtls' ? name : 'main'}.go`,
+      `examples/node/${name}.mjs`,
+      `examples/python/${name}.py`,
+    ]),
+  ];
+  const all = globSync('examples/**/*', {
+    cwd: root,
+    withFileTypes: true,
+    exclude: (entry) => entry.name === '__pycache__',
+  })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
+  expect(all.sort()).toEqual(globSync(known, { cwd: root }).sort());
+});

@@ -1,0 +1,59 @@
+/** Every reason that a condition can have. Typed by the catalogues in src: one that is missing here, or left over, does not compile. */
+import type { Plan } from '../../src/authority/lifecycle.ts';
+import type { ProvidedResult } from '../../src/authority/provided.ts';
+import type { IssuingReason, ReadyReason } from '../../src/certificate/reasons.ts';
+
+type ProblemOf<Result> = Result extends { readonly problem: { readonly reason: infer Reason } } ? Reason : never;
+type AuthorityReason = 'Ready' | 'Pending' | NonNullable<Plan['problem']>['reason'] | ProblemOf<ProvidedResult>;
+
+const ofCertificates: Readonly<Record<ReadyReason | IssuingReason, true>> = {
+  Ready: true,
+  Issued: true,
+  Failed: true,
+  Damped: true,
+  OwnerReferenceForbidden: true,
+  RenewAtInvalid: true,
+  SecretMissing: true,
+  SecretIncomplete: true,
+  SecretUnreadable: true,
+  KeyMismatch: true,
+  ChainBroken: true,
+  NotYetValid: true,
+  SpecChanged: true,
+  AuthorityChanged: true,
+  Expired: true,
+  RenewalRequested: true,
+  RenewalDue: true,
+  TrustBundleChanged: true,
+  ChainChanged: true,
+  OutputsChanged: true,
+  MetadataChanged: true,
+  AuthorityNotFound: true,
+  AuthorityNotReady: true,
+  NamesDenied: true,
+  RequestInvalid: true,
+  SpecInvalid: true,
+  SecretConflict: true,
+  SecretTypeConflict: true,
+  SecretImmutable: true,
+};
+
+const ofAuthorities: Readonly<Record<AuthorityReason, true>> = {
+  Ready: true,
+  Pending: true,
+  KeyMissing: true,
+  GenerationBroken: true,
+  RootExpired: true,
+  SecretNotFound: true,
+  SecretIncomplete: true,
+  SecretUnreadable: true,
+  KeyMismatch: true,
+  NotACa: true,
+  ChainBroken: true,
+  Expired: true,
+};
+
+/** Of WorkloadCertificates, conditions Ready and Issuing. */
+export const certificateReasons: readonly string[] = Object.keys(ofCertificates);
+/** Of CertificateAuthorities. */
+export const authorityReasons: readonly string[] = Object.keys(ofAuthorities);
