@@ -17,7 +17,7 @@ function command(program: string, ...args: readonly string[]): Check {
       await run(program, args, { cwd: root });
       return '';
     } catch (error) {
-      if (error instanceof CommandError) return error.output;
+      if (error instanceof CommandError) return error.output.trim() === '' ? error.message : error.output;
       throw error;
     }
   };

@@ -149,6 +149,10 @@ async function produce(
   versions: Versions,
   progress: Progress,
 ): Promise<void> {
+  // A machine that was switched off, or a container that was removed, leaves such a folder: nobody else makes one while we hold the lock.
+  for (const left of globSync(`${workPrefix}*`, { cwd: directory })) {
+    rmSync(join(directory, left), { recursive: true, force: true });
+  }
   const work = await makeGuardedDirectory(directory, workPrefix);
   try {
     const left = new Set(missing);

@@ -24,7 +24,7 @@ export interface CommandOptions extends Pick<SpawnOptions, 'cwd' | 'env' | 'sign
   readonly onErrorLine?: (line: string) => void;
 }
 
-/** Runs a command without a shell, its input empty, and resolves with what it wrote. @throws CommandError */
+/** Runs a command without a shell, its input empty, and resolves with what it wrote. @throws CommandError with everything that it wrote. */
 export function run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const { onErrorLine, ...rest } = options;
   return new Promise((resolve, reject) => {
@@ -45,8 +45,11 @@ export function run(command: string, args: readonly string[], options: CommandOp
     child.once('error', (error) => reject(new CommandError(command, args, -1, error.message)));
     child.once('close', (code, signal) => {
       if (code === 0) resolve({ code, stdout, stderr });
-      else
-        reject(new CommandError(command, args, code ?? -1, signal === null ? stderr : `${stderr}\nended by ${signal}`));
+      else {
+        // Both: some programs say what is wrong on one, some on the other.
+        const how = signal === null ? '' : `\nended by ${signal}`;
+        reject(new CommandError(command, args, code ?? -1, stdout + stderr + how));
+      }
     });
   });
 }
