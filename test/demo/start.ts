@@ -192,13 +192,15 @@ if (values.help) {
   process.exit(0);
 }
 const interrupted = untilInterrupted();
-const outcome = run(values.once, interrupted).catch((error: unknown) => {
+const EARLY = 130; // interrupted while it was being raised or watched: there is no verdict
+const outcome = run(values.once, interrupted).catch(async (error: unknown) => {
+  // Ctrl-C reaches programs that we wait for, too, and their end may be noticed before ours: that is no failure.
+  if (await Promise.race([interrupted, delay(200)])) return EARLY;
   screen.bottom('');
   screen.line(`  ${screen.red('✗')} ${error instanceof Error ? error.message : String(error)}`);
   return 1;
 });
-// Interrupted while it is being raised or watched: there is no verdict.
-const stoppedEarly = interrupted.then(async () => Promise.race([outcome, delay(1_000).then(() => 130)]));
+const stoppedEarly = interrupted.then(async () => Promise.race([outcome, delay(1_000).then(() => EARLY)]));
 const code = await Promise.race([outcome, stoppedEarly]);
 screen.bottom('');
 screen.line(screen.dim('Removing the control plane and everything else…'));
