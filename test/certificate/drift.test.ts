@@ -1,7 +1,7 @@
 /** What somebody else does to a live Secret: damage is mended, what is theirs stays, and who does not stop is damped and named. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CheckedSecret, certificatesIn } from '../support/secret.ts';
-import { condition, World } from './world.ts';
+import { condition, World, waitFor } from './world.ts';
 
 let world: World;
 
@@ -231,5 +231,19 @@ describe('a writer that does not stop', () => {
     const secret = await world.secret(namespace, 'web');
     expect(secret.leaf.subjectAltName).toBe(`DNS:new.${namespace}.svc`);
     expect(certificatesIn(secret.text('ca.crt'))).toHaveLength(1);
+  });
+
+  test.concurrent('that deletes the Secret again and again is damped too, and the advice is where to look for it', async () => {
+    const namespace = await world.namespace();
+    await world.createSimple(namespace, 'web');
+    await world.ready(namespace, 'web');
+    await waitFor('enough deletions', async () => {
+      if ((await world.findSecret(namespace, 'web')) !== undefined) await world.removeSecret(namespace, 'web');
+      return condition(await world.certificate(namespace, 'web'), 'Issuing')?.reason === 'Damped';
+    });
+    const { message } = await world.reason(namespace, 'web', 'Issuing', 'Damped');
+    expect(message).toMatch(/deletes the Secret.*audit log/);
+    await world.ready(namespace, 'web', { timeoutMs: 40_000 });
+    await world.secret(namespace, 'web');
   });
 });

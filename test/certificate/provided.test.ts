@@ -8,7 +8,8 @@ let root: Ca;
 
 beforeAll(async () => {
   world = await World.start([]);
-  root = await makeCa('Root');
+  // It outlives whatever it signs below.
+  root = await makeCa('Root', undefined, [-7200, 200_000]);
 });
 
 afterAll(() => world?.[Symbol.asyncDispose]());
@@ -83,7 +84,7 @@ describe('a provided CA', () => {
   });
 
   test('that is an intermediate of an intermediate gives the whole chain, and never the root, in tls.crt', async () => {
-    const upper = await makeCa('Upper', root);
+    const upper = await makeCa('Upper', root, [-60, 100_000]);
     const lower = await makeCa('Lower', upper, [-60, 86_400], { algorithm: 'RSA' });
     await bring('chain', {
       'tls.crt': pem(lower, upper, root),
@@ -197,7 +198,7 @@ describe('what can be wrong with it', () => {
       reason: 'ChainBroken',
       message: /does not chain to ca\.crt/,
       data: async () => {
-        const lower = await makeCa('Below a gap', await makeCa('Gap', root));
+        const lower = await makeCa('Below a gap', await makeCa('Gap', root, [-60, 100_000]));
         return { ...good(lower) };
       },
     },
