@@ -39,11 +39,15 @@ export function lookAt(
   certificate: WorkloadCertificate,
   secret: SecretRecord | undefined,
   { now, clusterDomain, namespaceLabels, authority }: Surroundings,
+  earlier?: Look,
 ): Look {
   const { namespace, name, authority: authorityName } = record;
   const key = `${namespace}/${name}`;
   const context = { now, namespace, namespaceLabels, clusterDomain, authorityName, authority };
-  const { profile, refusal } = requestFor(certificate.spec, context);
+  // Between two looks of one reconciliation the request changes with the authority only; settling it is most of a look's work.
+  const request =
+    earlier !== undefined && earlier.authority === authority ? earlier : requestFor(certificate.spec, context);
+  const { profile, refusal } = request;
   const situation: Situation = {
     now,
     identity: key,

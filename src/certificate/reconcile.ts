@@ -75,13 +75,13 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
       await teller.invalid(record, certificate.problem, signal);
       return {};
     }
-    const look = (secret: SecretRecord | undefined): Look =>
-      lookAt(record, certificate, secret, {
-        now: clock.now(),
-        clusterDomain: dependencies.clusterDomain,
-        namespaceLabels,
-        authority: catalogue.get(record.authority),
-      });
+    let last: Look | undefined;
+    const look = (secret: SecretRecord | undefined): Look => {
+      const authority = catalogue.get(record.authority);
+      const surroundings = { now: clock.now(), clusterDomain: dependencies.clusterDomain, namespaceLabels, authority };
+      last = lookAt(record, certificate, secret, surroundings, last);
+      return last;
+    };
 
     let secret = secrets.get(secretKey(record));
     // What stood in the way last time is in no cache of ours: look before making a key in vain.

@@ -1,6 +1,7 @@
 // The names of a certificate. Every function takes a string from outside and gives the canonical one that goes into the certificate, or refuses
 // with a reason and advice. Canonical matters: what is checked against rules, stored in a digest and signed must be one and the same string.
 
+import { isIP } from 'node:net';
 import { domainToASCII, domainToUnicode } from 'node:url';
 import { PkiError, quote } from './errors.ts';
 import { parseIpAddress } from './ip.ts';
@@ -43,13 +44,9 @@ export function parseDnsName(text: string): string {
   return name;
 }
 
+/** Asked for every name of every certificate, so without an exception for the ordinary answer. A zone makes it no address of a certificate. */
 function looksLikeIp(text: string): boolean {
-  try {
-    parseIpAddress(text);
-    return true;
-  } catch (error) {
-    return error instanceof PkiError && error.reason === 'Ipv4MappedAddress';
-  }
+  return isIP(text) !== 0 && !text.includes('%');
 }
 
 type Refuse = (problem: string, advice?: string) => PkiError;
