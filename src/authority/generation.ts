@@ -9,10 +9,10 @@ import {
   keyMatches,
   loadKeyPair,
   type ParsedCertificate,
-  PkiError,
   parseCertificate,
   parseCertificates,
 } from '../pki/index.ts';
+import { readPart, UnreadablePart } from './parts.ts';
 
 export type Role = 'Root' | 'Issuing';
 
@@ -68,17 +68,17 @@ export function readGeneration(secret: CaSecret): Generation | BrokenGeneration 
   if (!Number.isSafeInteger(number) || number < 1)
     return broken(`annotation ${annotations.generation} is not a number from 1 on`);
   try {
-    const certificate = parseCertificate(secret.data['tls.crt'] ?? '');
+    const certificate = readPart('tls.crt', () => parseCertificate(secret.data['tls.crt'] ?? ''));
     if (!certificate.isCa) return broken('tls.crt is not a CA certificate');
     const keyPem = secret.data['tls.key'] ?? '';
-    const key = keyPem === '' ? undefined : loadKeyPair(keyPem);
+    const key = keyPem === '' ? undefined : readPart('tls.key', () => loadKeyPair(keyPem));
     if (key !== undefined && !keyMatches(key, certificate)) return broken('tls.key does not belong to tls.crt');
     if (role === 'Root' && !certificate.selfSigned) return broken('tls.crt is not self-signed, as a root is');
-    const roots = parseCertificates(secret.data['ca.crt'] ?? '');
+    const roots = readPart('ca.crt', () => parseCertificates(secret.data['ca.crt'] ?? ''));
     const phase = secret.annotations[annotations.phase] ?? 'Active';
     return { authority, role, number, secretName: secret.name, certificate, privateKey: key?.privateKey, roots, phase };
   } catch (error) {
-    if (!(error instanceof PkiError)) throw error;
+    if (!(error instanceof UnreadablePart)) throw error;
     return broken(error.message);
   }
 }

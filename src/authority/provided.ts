@@ -7,10 +7,10 @@ import {
   keyMatches,
   loadKeyPair,
   type ParsedCertificate,
-  PkiError,
   parseCertificates,
   verifyChain,
 } from '../pki/index.ts';
+import { readPart, UnreadablePart } from './parts.ts';
 
 export interface ProvidedCa {
   /** Its chain goes up to the root, so that name constraints and usages of all of them are heeded. */
@@ -58,9 +58,9 @@ export function readProvided(
   const missing = ['tls.crt', 'tls.key'].filter((key) => (data[key] ?? '') === '');
   if (missing.length > 0) return problem('SecretIncomplete', `lacks ${missing.join(' and ')}`);
   try {
-    const [certificate, ...above] = parseCertificates(data['tls.crt'] ?? '');
+    const [certificate, ...above] = readPart('tls.crt', () => parseCertificates(data['tls.crt'] ?? ''));
     if (certificate === undefined) return problem('SecretIncomplete', 'has no certificate in tls.crt');
-    const key = loadKeyPair(data['tls.key'] ?? '');
+    const key = readPart('tls.key', () => loadKeyPair(data['tls.key'] ?? ''));
     if (!keyMatches(key, certificate)) {
       return problem('KeyMismatch', 'has a tls.key that does not belong to the first certificate in tls.crt');
     }
@@ -73,7 +73,7 @@ export function readProvided(
     const roots =
       (data['ca.crt'] ?? '') === ''
         ? [certificate, ...above].filter(isSelfSigned)
-        : parseCertificates(data['ca.crt'] ?? '');
+        : readPart('ca.crt', () => parseCertificates(data['ca.crt'] ?? ''));
     if (roots.length === 0) {
       return problem('ChainBroken', 'holds an intermediate and no root: put the root certificate into ca.crt');
     }
@@ -97,7 +97,7 @@ export function readProvided(
       },
     };
   } catch (error) {
-    if (!(error instanceof PkiError)) throw error;
+    if (!(error instanceof UnreadablePart)) throw error;
     return problem('SecretUnreadable', `cannot be read: ${error.message}`);
   }
 }
