@@ -1,4 +1,5 @@
-import { buildConnector, type Dispatcher, Pool, ProxyAgent, Socks5ProxyAgent } from 'undici';
+import type { Dispatcher } from 'undici';
+import Pool from 'undici/lib/dispatcher/pool.js';
 import type { Clock } from './clock.ts';
 import type { Connection, Credentials, TlsMaterial } from './config.ts';
 import { TransportError } from './errors.ts';
@@ -68,7 +69,7 @@ export class LinkProvider {
     if (before && before.tls === credentials.tls) {
       this.#link = { ...before, headers: credentials.headers };
     } else {
-      this.#link = { headers: credentials.headers, tls: credentials.tls, ...this.#open(credentials.tls) };
+      this.#link = { headers: credentials.headers, tls: credentials.tls, ...(await this.#open(credentials.tls)) };
       if (before) this.#retire(before);
     }
     return this.#link;
@@ -103,21 +104,25 @@ export class LinkProvider {
     }
   }
 
-  #open(tls: TlsMaterial): Pick<Link, 'requests' | 'watches'> {
-    return {
-      requests: openDispatcher(this.#connection, tls, this.#maxConnections),
-      watches: openDispatcher(this.#connection, tls, undefined),
-    };
+  async #open(tls: TlsMaterial): Promise<Pick<Link, 'requests' | 'watches'>> {
+    const requests = await openDispatcher(this.#connection, tls, this.#maxConnections);
+    return { requests, watches: await openDispatcher(this.#connection, tls, undefined) };
   }
 }
 
-function openDispatcher(connection: Connection, material: TlsMaterial, connections: number | undefined): Dispatcher {
+async function openDispatcher(
+  connection: Connection,
+  material: TlsMaterial,
+  connections: number | undefined,
+): Promise<Dispatcher> {
   const tls = {
     ...(material.ca === undefined ? {} : { ca: material.ca }),
     ...(material.cert === undefined ? {} : { cert: material.cert }),
     ...(material.key === undefined ? {} : { key: material.key }),
     ...(material.servername === undefined ? {} : { servername: material.servername }),
     ...(material.insecure ? { rejectUnauthorized: false } : {}),
+    // HTTP/2 costs more CPU here, and one connection's fault would be everybody's.
+    allowH2: false,
   };
   const options: Omit<Pool.Options, 'connect'> = {
     connections: connections ?? null,
@@ -127,19 +132,14 @@ function openDispatcher(connection: Connection, material: TlsMaterial, connectio
     // Deadlines are the transport's own: one timer for a request with all its attempts.
     headersTimeout: 0,
     bodyTimeout: 0,
-    // HTTP/2 costs more CPU here, and one connection's fault would be everybody's.
     allowH2: false,
   };
   const { proxyUrl } = connection;
-  const origin = new URL(connection.server).origin;
-  const connect = {
-    ...tls,
-    timeout: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-    keepAliveInitialDelay: 30_000,
-    allowH2: false,
-  };
-  if (proxyUrl === undefined) return new Pool(origin, { ...options, connect: buildConnector(connect) });
-  if (proxyUrl.startsWith('socks')) return new Socks5ProxyAgent(proxyUrl, { ...options, requestTls: connect });
-  return new ProxyAgent({ ...options, uri: proxyUrl, requestTls: { ...tls, allowH2: false } });
+  if (proxyUrl === undefined) {
+    const connect = { ...tls, timeout: CONNECT_TIMEOUT_MS, keepAlive: true, keepAliveInitialDelay: 30_000 };
+    return new Pool(new URL(connection.server).origin, { ...options, connect });
+  }
+  const { ProxyAgent, Socks5ProxyAgent } = await import('undici');
+  if (proxyUrl.startsWith('socks')) return new Socks5ProxyAgent(proxyUrl, { ...options, requestTls: tls });
+  return new ProxyAgent({ ...options, uri: proxyUrl, requestTls: tls });
 }
