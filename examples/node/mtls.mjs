@@ -85,5 +85,5 @@ export function log(msg, fields) {
 
 /** What the log says about a certificate. @param {X509Certificate} certificate */
 export function describe(certificate) {
-  return { serial: certificate.serialNumber, notAfter: certificate.validToDate.toISOString() };
+  return { serial: certificate.serialNumber, notAfter: new Date(certificate.validTo).toISOString() };
 }

@@ -223,6 +223,17 @@ test('a changed ca.crt is followed without a restart, both when a root comes and
   await Promise.all(programs.map(({ client }) => client.stop()));
 });
 
+test('a Secret that is deleted under load is made anew, and its server goes on with that', async () => {
+  const [pair] = pairs.filter(({ serverName }) => serverName === dnsName('node-server'));
+  if (pair === undefined) throw new Error('no Node server was started');
+  const before = new Set(pair.client.peers.map(({ serial }) => serial));
+  await fleet.cluster.kubectl(['delete', 'secret', 'node-server', '-n', NAMESPACE]);
+  const made = await waitFor('a new Secret', async () => await fleet.secret(NAMESPACE, 'node-server'));
+  const [leaf] = parseCertificates(made['tls.crt'] ?? '');
+  expect(before).not.toContain(leaf?.serialNumber);
+  await waitFor('the client to see it', () => pair.client.peers.some(({ serial }) => serial === leaf?.serialNumber));
+});
+
 test(`all nine pairs go through ${wantedRenewals} renewals on both sides without a failed handshake`, async () => {
   const seen = (program: ExampleProgram, name: string) => program.peers.filter((peer) => peer.name === name);
   const sides = ({ server, serverName, client, clientName }: Pair) => [

@@ -15,6 +15,8 @@ test('a serial number keeps both ends', () => {
   expect(shortSerial('4F3B')).toBe('4F3B');
 });
 
+test('the table fits into 80 columns with its indentation', () => expect(renewalHeader.length).toBeLessThan(78));
+
 test('a row stands below its header', () => {
   const row = renewalRow({
     who: 'server',
@@ -26,6 +28,6 @@ test('a row stands below its header', () => {
     handshakes: 1_234,
     failures: 0,
   });
-  expect(row).toBe(' 0:13  server   4F3B…AB21 → 5F3B…AB22  12:30:05       46.2 s               1,234         0');
-  expect(row.indexOf('12:30:05')).toBe(renewalHeader.indexOf('valid until'));
+  expect(row).toBe(' 0:13  server   4F3B…AB21 → 5F3B…AB22  12:30:05    46.2 s       1,234       0');
+  expect(row.indexOf('12:30:05')).toBe(renewalHeader.indexOf('valid to'));
 });

@@ -47,10 +47,10 @@ const columns = [
   { title: 'time', width: 5 },
   { title: 'renewed', width: 7 },
   { title: 'serial number', width: 21 },
-  { title: 'valid until', width: 11 },
-  { title: 'old one had left', width: 16 },
+  { title: 'valid to', width: 8 },
+  { title: 'old left', width: 8 },
   { title: 'handshakes', width: 10 },
-  { title: 'failures', width: 8 },
+  { title: 'failed', width: 6 },
 ] as const;
 
 export const renewalHeader = columns
@@ -67,7 +67,7 @@ export function renewalRow(renewal: Renewal): string {
     timeOfDay(renewal.notAfter),
     seconds(renewal.left).padStart(8),
     grouped(renewal.handshakes).padStart(10),
-    grouped(renewal.failures).padStart(8),
+    grouped(renewal.failures).padStart(6),
   ];
   return cells
     .map((cell, index) => cell.padEnd(columns[index]?.width ?? 0))
@@ -99,7 +99,8 @@ export class Screen {
   bottom(text: string): void {
     if (!this.#live) return;
     const erase = this.#erase();
-    this.#bottom = text.slice(0, (this.#stream.columns ?? 80) - 1); // a line that wraps could not be erased
+    // A line that wraps could not be erased. Some terminals say that they have 0 columns.
+    this.#bottom = text.slice(0, (this.#stream.columns || 80) - 1);
     this.#stream.write(erase + this.#bottom);
   }
 

@@ -7,6 +7,7 @@ import type { Progress } from '../support/progress.ts';
 import { clock, grouped, renewalHeader, renewalRow, Screen, seconds, shortSerial } from './format.ts';
 import { Pair, type Who } from './pair.ts';
 import { Stage, type Step } from './stage.ts';
+import { problemsOf, wantedRenewals } from './verdict.ts';
 
 const usage = `Usage: npm start [-- --once]
 
@@ -16,7 +17,6 @@ certificates that live for a minute. Then it stays up, for you to look around wi
   --once   end after three renewals on both sides: with code 0, or 1 if any handshake failed or a renewal was missed
 `;
 
-const wantedRenewals = 3;
 /** Renewals come every 15 s at the latest: three of them in three minutes, or never. */
 const patienceMs = 180_000;
 const sides: readonly Who[] = ['server', 'client'];
@@ -101,16 +101,9 @@ function problemOf(pair: Pair, { operator }: Stage): string | undefined {
 }
 
 function verdict(pair: Pair, stage: Stage): boolean {
-  const problems: string[] = [];
-  const problem = problemOf(pair, stage);
-  if (problem !== undefined) problems.push(problem);
-  if (pair.handshakes === 0) problems.push('no handshake was made');
-  if (pair.failures > 0) problems.push(`${grouped(pair.failures)} failures, the first: ${pair.firstError ?? '?'}`);
-  for (const who of sides) {
-    if (pair.renewals(who) < wantedRenewals) {
-      problems.push(`the ${who} was renewed ${pair.renewals(who)} times, not ${wantedRenewals}`);
-    }
-  }
+  const { handshakes, failures, firstError } = pair;
+  const renewals = { server: pair.renewals('server'), client: pair.renewals('client') };
+  const problems = problemsOf({ handshakes, failures, firstError, renewals, broken: problemOf(pair, stage) });
   screen.line();
   screen.line(screen.bold('What happened'));
   screen.line();
