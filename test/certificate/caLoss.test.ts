@@ -164,6 +164,30 @@ describe('both lost', () => {
   });
 });
 
+describe('the root lost for good while its issuing CA still signs', () => {
+  test('once that is accepted a new root is made beside it, and everybody trusts both before the old one goes', async () => {
+    const { name, namespace, fingerprint, root } = await scene('handover');
+    const before = await world.secret(namespace, 'web', { authority: name });
+    await lose(root);
+    await world.authorityReason(name, 'KeyMissing');
+    const annotations = { 'mtls-operator.io/replace-missing-root': fingerprint };
+    await world.patchAuthority(name, { metadata: { annotations } });
+    await world.authorityReason(name, 'Ready');
+    const both = await world.secretWhen(namespace, 'web', 'to trust both roots', ({ roots }) => roots.length === 2, {
+      authority: name,
+    });
+    // What is in use stays in use: peers that have not reloaded yet know its root alone.
+    expect(both.serialNumber).toBe(before.serialNumber);
+    expect(both.roots.map(String)).toContain(String(before.roots[0]));
+    await forceRenewal(namespace);
+    const renewed = await world.secretWhen(namespace, 'web', 'to be renewed', ({ revision }) => revision === 2, {
+      authority: name,
+    });
+    expect(renewed.roots).toHaveLength(2);
+    expect(await names(name)).not.toContain(`${name}-root-1`);
+  });
+});
+
 describe('a generation’s Secret that is damaged', () => {
   test('is named with what is wrong and never replaced', async () => {
     const { name, namespace, root, issuing } = await scene('damaged');

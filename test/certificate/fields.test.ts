@@ -312,4 +312,9 @@ test('metrics tell expiry, renewal, readiness, outcomes and the usual of a contr
   ]) {
     expect(metrics.includes(`\n# TYPE ${name} `), name).toBe(true);
   }
+  await world.remove(free, 'metrics');
+  await waitFor(
+    'the series to go with the certificate',
+    async () => !(await world.operator.metrics()).includes(series),
+  );
 });

@@ -141,6 +141,51 @@ describe('a provided CA', () => {
   });
 });
 
+describe('an authority', () => {
+  test('whose CA ends soon renews nothing for nothing', async () => {
+    const ending = await makeCa('Soon over', root, [-60, 15]);
+    await bring('soon-over', { 'tls.crt': pem(ending), 'tls.key': ending.key.pem('PKCS8'), 'ca.crt': pem(root) });
+    await createAuthority('soon-over');
+    const { namespace, secret } = await issue('soon-over', { duration: '1m', renewBefore: '58s' });
+    expect(secret.leaf.validToDate.getTime()).toBe(ending.certificate.notAfter.getTime());
+    await world.reason(namespace, 'web', 'Ready', 'AuthorityNotReady');
+    const issuances = world.operator.log.filter(
+      (line) => line.msg === 'issued a certificate' && line['namespace'] === namespace,
+    );
+    expect(issuances).toHaveLength(1);
+  });
+
+  test('that changes from selfSigned to provided and back has certificates issued by whoever is its CA', async () => {
+    await bring('swap', { 'tls.crt': pem(root), 'tls.key': root.key.pem('PKCS8') });
+    const common = { trustDomain: 'swap.example', maxCertificateDuration: '24h' };
+    await world.createAuthority('swap', { ...common, selfSigned: {} });
+    const { namespace, secret } = await issue('swap');
+    await world.patchAuthority('swap', { spec: { selfSigned: null, provided: { secretName: 'swap' } } });
+    const provided = await world.secretWhen(
+      namespace,
+      'web',
+      'to be of the root',
+      ({ roots }) => roots[0]?.subject === 'CN=Root',
+      { authority: 'swap' },
+    );
+    expect(provided.revision).toBe(2);
+    await world.patchAuthority('swap', { spec: { selfSigned: {}, provided: null } });
+    const back = await world.secretWhen(
+      namespace,
+      'web',
+      'to be of its own CA again',
+      ({ text }) => text('ca.crt') === secret.text('ca.crt'),
+      { authority: 'swap' },
+    );
+    expect(back.revision).toBe(3);
+    expect(back.intermediates.map(String)).toEqual(secret.intermediates.map(String));
+    expect((await world.generations('swap')).map(({ metadata }) => metadata.name).sort()).toEqual([
+      'swap-issuing-1',
+      'swap-root-1',
+    ]);
+  });
+});
+
 describe('what can be wrong with it', () => {
   interface Case {
     readonly name: string;
