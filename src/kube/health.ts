@@ -10,6 +10,7 @@ export interface Readiness {
 export interface HealthOptions {
   /** 0 takes a free port. */
   port: number;
+  /** Left out: every address, IPv6 too where the machine has it. */
   host?: string;
   registry: Registry;
   ready: () => Readiness;
@@ -40,7 +41,7 @@ export async function serveHealth(options: HealthOptions): Promise<HealthServer>
   server.maxConnections = 256;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options.port, options.host ?? '::', () => {
+    server.listen({ port: options.port, ...(options.host === undefined ? {} : { host: options.host }) }, () => {
       server.off('error', reject);
       resolve();
     });

@@ -223,7 +223,7 @@ class Loop<T extends Versioned> {
         // Relisting is under way: the rest of this watch belongs to a past that is gone.
         if (this.#state.at !== 'watching') {
           metrics.reflector.watches.inc({ name, end: 'backwards' });
-          return;
+          return this.#pause({ failures: this.#state.relists }, signal);
         }
       }
     } catch (error) {

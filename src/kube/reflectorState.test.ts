@@ -6,6 +6,7 @@ const listing = (more: Partial<Extract<State, { at: 'listing' }>> = {}): State =
   at: 'listing',
   limit: 500,
   failures: 0,
+  relists: 0,
   ...more,
 });
 const watching = (more: Partial<Extract<State, { at: 'watching' }>> = {}): State => ({
@@ -13,9 +14,11 @@ const watching = (more: Partial<Extract<State, { at: 'watching' }>> = {}): State
   resourceVersion: '100',
   failures: 0,
   fruitless: 0,
+  relists: 0,
   ...more,
 });
-const probing = (failures = 0): State => ({ at: 'probing', resourceVersion: '100', failures });
+const probing = (failures = 0, relists = 0): State => ({ at: 'probing', resourceVersion: '100', failures, relists });
+const relisting: ReturnType<typeof step> = { state: listing({ relists: 1 }), discard: true, pause: { failures: 1 } };
 const ended = (kind: Fault['kind'], fruitful = false): Input => ({ type: 'watch-ended', fault: { kind }, fruitful });
 const failed = (kind: Fault['kind']): Input => ({ type: 'list-failed', fault: { kind } });
 
@@ -83,7 +86,7 @@ describe('watching', () => {
   test.each(['99', '7', 'x', '', '0100'])(
     'resourceVersion %j after 100: etcd was restored, list anew',
     (resourceVersion) => {
-      expect(step(watching(), { type: 'progress', resourceVersion })).toEqual({ state: listing(), discard: true });
+      expect(step(watching(), { type: 'progress', resourceVersion })).toEqual(relisting);
     },
   );
 
@@ -100,17 +103,9 @@ describe('watching', () => {
       ended('clean', false),
       { state: watching({ failures: 1 }), pause: { failures: 1 } },
     ],
-    ['410 after events: lists at once', ended('gone', true), { state: listing({ failures: 1 }), discard: true }],
-    [
-      '410 without events: lists after a pause',
-      ended('gone', false),
-      { state: listing({ failures: 1 }), discard: true, pause: { failures: 1 } },
-    ],
-    [
-      '400: lists after a pause',
-      ended('rejected', false),
-      { state: listing({ failures: 1 }), discard: true, pause: { failures: 1 } },
-    ],
+    ['410: lists after a pause', ended('gone'), relisting],
+    ['410 after events: likewise', ended('gone', true), relisting],
+    ['400: lists after a pause', ended('rejected'), relisting],
     [
       '429, 5xx, 403: goes on after a pause, without a LIST',
       ended('unavailable'),
@@ -151,7 +146,7 @@ describe('probing', () => {
   });
 
   test('the collection is behind: lists', () => {
-    expect(step(probing(), { type: 'probed', resourceVersion: '99' })).toEqual({ state: listing(), discard: true });
+    expect(step(probing(), { type: 'probed', resourceVersion: '99' })).toEqual(relisting);
   });
 
   test('no answer: asks again after a pause', () => {
@@ -160,6 +155,21 @@ describe('probing', () => {
       pause: { failures: 3 },
     });
   });
+});
+
+test('LIST after LIST without a watch that brings something is ever rarer; an event, or a watch that ended by its time, begins anew', () => {
+  let state: State = initialState();
+  const pauses = [1, 2, 3, 4].map(() => {
+    state = step(state, { type: 'page', next: 't', resourceVersion: '1' }).state;
+    state = step(state, { type: 'page', resourceVersion: '1' }).state;
+    const next = step(state, ended('gone'));
+    state = next.state;
+    return next.pause?.failures;
+  });
+  expect(pauses).toEqual([1, 2, 3, 4]);
+  state = step(state, { type: 'page', resourceVersion: '1' }).state;
+  expect(step(state, ended('clean', true)).state).toMatchObject({ relists: 0 });
+  expect(step(state, { type: 'progress', resourceVersion: '2' }).state).toMatchObject({ relists: 0 });
 });
 
 test('an input that does not fit the state is a fault of ours', () => {

@@ -9,9 +9,16 @@ import { compareResourceVersions } from './resource.ts';
  * probing:  the watch ended in a way that may hide something; asks for the collection's present resourceVersion before it goes on.
  */
 export type State =
-  | { readonly at: 'listing'; readonly page?: string; readonly limit: number; readonly failures: number }
-  | { readonly at: 'watching'; readonly resourceVersion: string; readonly failures: number; readonly fruitless: number }
-  | { readonly at: 'probing'; readonly resourceVersion: string; readonly failures: number };
+  | ({ readonly at: 'listing'; readonly page?: string; readonly limit: number } & Counts)
+  | ({ readonly at: 'watching'; readonly resourceVersion: string; readonly fruitless: number } & Counts)
+  | ({ readonly at: 'probing'; readonly resourceVersion: string } & Counts);
+
+interface Counts {
+  /** Faults in a row of what it is doing. */
+  readonly failures: number;
+  /** LISTs since a watch last brought something. A LIST may be as large as the cluster: the more of them, the longer the pause before. */
+  readonly relists: number;
+}
 
 export type Input =
   /** A page of the LIST came; `next` is the token of the following one. */
@@ -57,7 +64,7 @@ const LARGEST_PAGE_LIMIT = 8_000;
 const FRUITLESS_WATCHES = 3;
 
 export function initialState(limit = PAGE_LIMIT): State {
-  return { at: 'listing', limit, failures: 0 };
+  return { at: 'listing', limit, failures: 0, relists: 0 };
 }
 
 /** The reflector's whole decision: what to do next after what happened. An input that does not fit the state is an error of the caller. */
@@ -84,8 +91,10 @@ type Watching = Extract<State, { at: 'watching' }>;
 type Probing = Extract<State, { at: 'probing' }>;
 
 function page(state: Listing, input: Extract<Input, { type: 'page' }>): Step {
-  if (input.next) return { state: { at: 'listing', page: input.next, limit: state.limit, failures: 0 } };
-  return { state: { at: 'watching', resourceVersion: input.resourceVersion, failures: 0, fruitless: 0 }, commit: true };
+  const { limit, relists } = state;
+  if (input.next) return { state: { at: 'listing', page: input.next, limit, failures: 0, relists } };
+  const { resourceVersion } = input;
+  return { state: { at: 'watching', resourceVersion, failures: 0, fruitless: 0, relists }, commit: true };
 }
 
 function listFailed(state: Listing, fault: Fault): Step {
@@ -94,7 +103,7 @@ function listFailed(state: Listing, fault: Fault): Step {
   if (fault.kind === 'gone' || fault.kind === 'rejected') {
     // The token expired. The server offers one that goes on from now, at the price of an inconsistent list: the watch could not follow it.
     const limit = state.page === undefined ? state.limit : Math.min(state.limit * 2, LARGEST_PAGE_LIMIT);
-    return { state: { at: 'listing', limit, failures }, pause, discard: true };
+    return { state: { at: 'listing', limit, failures, relists: state.relists }, pause, discard: true };
   }
   if (fault.kind === 'too-large' && state.limit > 1) {
     return { state: { ...state, limit: Math.max(1, Math.floor(state.limit / 4)) } };
@@ -105,8 +114,8 @@ function listFailed(state: Listing, fault: Fault): Step {
 
 function progress(state: Watching, resourceVersion: string): Step {
   // A watch delivers in order. Going back means that etcd was restored from a backup: nothing we know is sure.
-  if (isBefore(resourceVersion, state.resourceVersion)) return relist(state.failures);
-  return { state: { at: 'watching', resourceVersion, failures: 0, fruitless: 0 } };
+  if (isBefore(resourceVersion, state.resourceVersion)) return relist(state);
+  return { state: { at: 'watching', resourceVersion, failures: 0, fruitless: 0, relists: 0 } };
 }
 
 function watchEnded(state: Watching, fault: Fault, fruitful: boolean): Step {
@@ -116,28 +125,28 @@ function watchEnded(state: Watching, fault: Fault, fruitful: boolean): Step {
   switch (fault.kind) {
     case 'clean':
       // One that ends at once, without a word, would be opened again in a tight loop.
-      return fruitful ? { state: { ...state, failures: 0, fruitless: 0 } } : { state: { ...state, failures }, pause };
+      if (!fruitful) return { state: { ...state, failures }, pause };
+      return { state: { ...state, failures: 0, fruitless: 0, relists: 0 } };
     case 'gone':
-      return { ...relist(failures), ...(fruitful ? {} : { pause }) };
     case 'rejected':
-      return { ...relist(failures), pause };
+      return relist(state, fault.retryAfterMs);
     case 'unavailable':
       return { state: { ...state, failures }, pause };
     case 'idle':
-      return { state: { at: 'probing', resourceVersion: state.resourceVersion, failures: state.failures } };
+      return { state: probe(state, state.failures) };
     case 'broken':
       // The server may come back with an older etcd, and a watch from a resourceVersion of the future is silent for ever.
-      return { state: { at: 'probing', resourceVersion: state.resourceVersion, failures }, pause };
+      return { state: probe(state, failures), pause };
     case 'garbled':
     case 'too-large':
-      if (fruitless >= FRUITLESS_WATCHES) return { ...relist(failures), pause };
+      if (fruitless >= FRUITLESS_WATCHES) return relist(state);
       return { state: { ...state, failures, fruitless }, pause };
   }
 }
 
 function probed(state: Probing, resourceVersion: string): Step {
-  if (isBefore(resourceVersion, state.resourceVersion)) return relist(state.failures);
-  return { state: { at: 'watching', resourceVersion: state.resourceVersion, failures: state.failures, fruitless: 0 } };
+  if (isBefore(resourceVersion, state.resourceVersion)) return relist(state);
+  return { state: { ...state, at: 'watching', fruitless: 0 } };
 }
 
 function again(state: Probing, fault: Fault): Step {
@@ -145,8 +154,14 @@ function again(state: Probing, fault: Fault): Step {
   return { state: { ...state, failures }, pause: { failures, retryAfterMs: fault.retryAfterMs } };
 }
 
-function relist(failures: number): Step {
-  return { state: { at: 'listing', limit: PAGE_LIMIT, failures }, discard: true };
+function probe({ resourceVersion, relists }: Watching, failures: number): Probing {
+  return { at: 'probing', resourceVersion, failures, relists };
+}
+
+function relist(state: Watching | Probing, retryAfterMs?: number): Step {
+  const relists = state.relists + 1;
+  const pause = { failures: relists, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  return { state: { at: 'listing', limit: PAGE_LIMIT, failures: 0, relists }, discard: true, pause };
 }
 
 /** What cannot be compared is taken as before: a LIST is always right. */

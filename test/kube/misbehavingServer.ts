@@ -33,9 +33,14 @@ export interface ReceivedRequest {
 
 export async function startMisbehavingServer(
   handler: RequestListener,
-  options: { dnsNames?: readonly string[]; requestClientCertificate?: boolean } = {},
+  options: {
+    dnsNames?: readonly string[];
+    requestClientCertificate?: boolean;
+    /** Instead of a free port and a new authority: those of a server that is gone. */
+    inPlaceOf?: MisbehavingServer;
+  } = {},
 ): Promise<MisbehavingServer> {
-  const authority = makeClusterAuthority('misbehaving');
+  const authority = options.inPlaceOf?.authority ?? makeClusterAuthority('misbehaving');
   const credential = authority.serving(options.dnsNames ?? []);
   const requests: ReceivedRequest[] = [];
   const sockets = new Set<Socket>();
@@ -68,7 +73,7 @@ export async function startMisbehavingServer(
     socket.on('close', () => sockets.delete(socket));
   });
   server.on('tlsClientError', () => {});
-  server.listen(0, '127.0.0.1');
+  server.listen(options.inPlaceOf?.port ?? 0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = addressOf(server);
   const close = async (): Promise<void> => {
