@@ -31,7 +31,7 @@ export async function jumpAndComeBack(
 ): Promise<JumpReport> {
   const { certificates, namespace, progress } = options;
   const clockJumps: [number, number][] = [];
-  await using witness = startWitness(arena.cluster, { clockJumps });
+  await using witness = startWitness(arena.cluster, { namespace, clockJumps });
   const workload = new Workload(arena.client, namespace);
   await workload.createNamespace();
   for (let index = 0; index < certificates; index++) await workload.add(index % 2 === 0 ? shortLife : longLife);
@@ -51,6 +51,8 @@ export async function jumpAndComeBack(
     progress?.(`clock at ${report.hours} h: ${report.count} issued`);
   }
   const summary = await witness.end();
+  await operator.stop();
+  await workload.removeAll();
   const { ends, leaks } = operator;
   return { certificates, issued, ends, leaks, ...summary };
 }

@@ -28,6 +28,8 @@ export interface Summary {
 }
 
 export interface LedgerOptions {
+  /** WorkloadCertificates and their Secrets elsewhere are passed over; CAs are not. Default: none are. */
+  readonly namespace?: string;
   /** How far the operator's clock is from this machine's, in ms: [since when, by how much], in order. Default: never. */
   readonly clockJumps?: readonly (readonly [at: number, offset: number])[];
   /** Spans (ms) in which nothing could be written: a certificate that expires in one, or within `grace` after it, is not the operator's doing. */
@@ -55,6 +57,8 @@ interface Leaf {
   readonly serial: string;
   readonly notBefore: number;
   readonly notAfter: number;
+  /** When it is to be renewed at the latest. */
+  readonly dueAt: number;
   readonly writtenAt: number;
   readonly generation: number;
   readonly uid: string;
@@ -104,8 +108,13 @@ export class Ledger {
   take({ key, revision, object }: StoredChange): void {
     const [, registry, group, ...rest] = key.split('/');
     if (registry !== 'registry') return;
-    if (group === GROUP && rest[0] === 'workloadcertificates') this.#takeWorkload(rest.slice(1).join('/'), object);
+    if (group === GROUP && rest[0] === 'workloadcertificates' && this.#isHere(rest[1]))
+      this.#takeWorkload(rest.slice(1).join('/'), object);
     if (group === 'secrets') this.#takeSecret(rest.join('/'), revision, object);
+  }
+
+  #isHere(namespace: string | undefined): boolean {
+    return this.#options.namespace === undefined || this.#options.namespace === namespace;
   }
 
   /** What is amiss now that everything should be at rest: WorkloadCertificates without a good Secret or without Ready. */
@@ -123,6 +132,14 @@ export class Ledger {
     const now = this.#now() + offset;
     return [...this.#leaves].flatMap(([key, { notBefore, notAfter }]) =>
       now < notBefore || now >= notAfter ? [key] : [],
+    );
+  }
+
+  /** Secrets whose renewal is later than it should be by more than `ms`. Without a look at jumps of the clock. */
+  overdue(ms: number): string[] {
+    const now = this.#now();
+    return [...this.#leaves].flatMap(([key, { dueAt }]) =>
+      this.#workloads.get(key)?.exists === true && now > dueAt + ms ? [key] : [],
     );
   }
 
@@ -206,8 +223,9 @@ export class Ledger {
     const purpose = stringMap(asRecord(secret['metadata'])['labels'])[labels.purpose];
     const about = `Secret ${key} at revision ${revision}`;
     try {
-      if (purpose === purposes.workloadCertificate) this.#takeLeaf(key, about, secret);
-      else if (purpose === purposes.authority) this.#takeGeneration(about, secret);
+      if (purpose === purposes.authority) this.#takeGeneration(about, secret);
+      else if (!this.#isHere(key.split('/', 1)[0])) return;
+      else if (purpose === purposes.workloadCertificate) this.#takeLeaf(key, about, secret);
       else if (this.#leaves.has(key)) this.#violate(`${about} has lost its label`);
     } catch (error) {
       this.#violate(`${about}: ${error instanceof Error ? error.message : String(error)}`);
@@ -245,6 +263,7 @@ export class Ledger {
       serial: parsed.serialNumber,
       notBefore: leaf.validFromDate.getTime(),
       notAfter: leaf.validToDate.getTime(),
+      dueAt: leaf.validToDate.getTime() - renewBeforeOf(asked?.spec),
       writtenAt,
       generation: asked?.generation ?? 0,
       uid: workload.uid,
@@ -282,7 +301,7 @@ export class Ledger {
     // The upper end of the second in which it was written.
     if (times.some((time) => time + secondMs >= due)) {
       if (this.#jumped(before.writtenAt, now.writtenAt)) return 'clock';
-      this.#latest = Math.max(this.#latest, Math.min(...times) - latestDue);
+      this.#latest = Math.max(this.#latest, Math.min(...times) - before.dueAt);
       return 'due';
     }
     if (times.some((time) => time < before.notBefore)) return 'clock';
@@ -294,8 +313,10 @@ export class Ledger {
     if (workload === undefined || (!workload.exists && what === 'still')) return;
     // A clock that jumps ahead lets certificates expire by itself.
     if (this.#jumped(leaf.writtenAt, until)) return;
-    const [offset = 0] = this.#operatorTimes(leaf.writtenAt).map((time) => time - leaf.writtenAt);
-    const from = leaf.notAfter - offset;
+    // Just after a jump either clock may have been read: then the later end counts.
+    const from = Math.max(
+      ...this.#operatorTimes(leaf.writtenAt).map((time) => leaf.notAfter - (time - leaf.writtenAt)),
+    );
     if (from >= until) return;
     const { outages = [], graceMs = 0 } = this.#options;
     if (outages.some(([start, end]) => from >= start && until <= end + graceMs)) return;
@@ -418,6 +439,13 @@ function namesProblem(
     if (!same) return `its ${what} are [${found.join(', ')}], the spec asks for [${asked.join(', ')}]`;
   }
   return undefined;
+}
+
+/** ms */
+function renewBeforeOf(spec: Readonly<Record<string, unknown>> = {}): number {
+  const { duration, renewBefore } = spec;
+  if (renewBefore !== undefined) return 1000 * parseDuration(String(renewBefore));
+  return duration === undefined ? 0 : (1000 * parseDuration(String(duration))) / 3;
 }
 
 function texts(value: unknown): string[] {

@@ -68,6 +68,11 @@ export class Workload {
     await this.#client.patch(certificatePath(this.namespace, name), { spec: { dnsNames } });
   }
 
+  /** Takes all of them away, so that whatever comes next on the same cluster finds nothing to do. */
+  async removeAll(): Promise<void> {
+    while (this.#names.length > 0) await this.remove();
+  }
+
   /** Takes the oldest away. */
   async remove(): Promise<void> {
     const name = this.#names.shift();
