@@ -88,9 +88,9 @@ export class ControlPlaneProcess {
     }
   }
 
-  /** @throws StartError when it ends before it serves, or does not serve in time (60 s). */
+  /** @throws StartError when it ends before it serves, or does not serve in time (120 s). */
   async untilReady(): Promise<void> {
-    const limit = this.#spec.readyTimeoutMs ?? 60_000;
+    const limit = this.#spec.readyTimeoutMs ?? 120_000;
     const until = performance.now() + limit;
     const looking = new AbortController();
     let ended: string | undefined;

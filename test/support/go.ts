@@ -94,7 +94,7 @@ async function resolveGo(found: InstalledGo, wanted: GoVersion, progress: Progre
     }
     return await fetchToolchain(found.command, needed, progress);
   } catch (error) {
-    throw new Error(adviceFor(needed, has), { cause: error });
+    throw new Error(adviceFor(needed, has, error), { cause: error });
   }
 }
 
@@ -125,15 +125,18 @@ async function installDebianGo(needed: string, progress: Progress): Promise<void
     await run('apt-get', ['update', '-q'], { env });
     await run('apt-get', ['install', '-q', '-y', '--no-install-recommends', 'golang-go', 'ca-certificates'], { env });
   }).catch((error: unknown) => {
-    throw new Error(adviceFor(needed, 'this machine has none, and apt-get could not install it'), { cause: error });
+    throw new Error(adviceFor(needed, 'this machine has none, and apt-get could not install it', error), {
+      cause: error,
+    });
   });
 }
 
-function adviceFor(needed: string, why: string): string {
+function adviceFor(needed: string, why: string, tried?: unknown): string {
   return [
     `Go ${needed} or newer is needed to build programs for the tests, and ${why}.`,
     'Install it from https://go.dev/dl. Any Go from 1.16 on will do where the Go module proxy (proxy.golang.org, or GOPROXY) can be reached,',
     'as on Debian `apt-get install golang-go`: it fetches the right one by itself.',
+    ...(tried instanceof Error ? [`What was tried: ${tried.message}`] : []),
   ].join('\n');
 }
 
