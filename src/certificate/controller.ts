@@ -1,38 +1,15 @@
-/** The certificate controller: what wakes it, in which order it starts, and what it tells at a scrape. */
-import type { AuthorityCatalogue } from '../authority/index.ts';
-import {
-  type Clock,
-  createController,
-  type EventRecorder,
-  type Log,
-  type Metrics,
-  messageOf,
-  type Store,
-  type Transport,
-  WorkQueue,
-} from '../kube/index.ts';
-import { type CertificateRecord, readCertificate } from './certificateRecord.ts';
+import { createController, type Metrics, messageOf, WorkQueue } from '../kube/index.ts';
+import { readCertificate } from './certificateRecord.ts';
 import { Claims, secretKey } from './claims.ts';
 import { KeyMaker } from './keys.ts';
 import { Memory } from './memory.ts';
 import { type CertificateTimes, createCertificateMetrics } from './metrics.ts';
 import { Pacer } from './pacer.ts';
-import { createCertificateReconciler } from './reconcile.ts';
-import type { SecretRecord } from './secretRecord.ts';
+import { type CertificateWorld, createCertificateReconciler } from './reconcile.ts';
 
-export interface CertificateControllerOptions {
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly events: EventRecorder;
+export interface CertificateControllerOptions extends CertificateWorld {
   readonly metrics: Metrics;
-  readonly clusterDomain: string;
   readonly workers: number;
-  readonly certificates: Store<CertificateRecord>;
-  readonly secrets: Store<SecretRecord>;
-  readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
-  readonly catalogue: AuthorityCatalogue;
-  readonly authorityPending: (authority: string) => boolean;
 }
 
 /** No longer than this (ms) between two tries while the API server does not answer. */

@@ -27,24 +27,28 @@ import type { SecretRecord } from './secretRecord.ts';
 import { type Found, SecretWriter, type Written } from './secretWriter.ts';
 import { Teller } from './tell.ts';
 
-export interface CertificateDependencies {
+/** What the reconciler is given from outside its domain. */
+export interface CertificateWorld {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly log: Log;
   readonly events: EventRecorder;
-  readonly metrics: CertificateMetrics;
   readonly clusterDomain: string;
   readonly certificates: Store<CertificateRecord>;
   readonly secrets: Store<SecretRecord>;
   /** Undefined for a namespace that is not known yet. */
   readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
   readonly catalogue: AuthorityCatalogue;
+  /** Whether the authority exists and has not been looked at yet: then nothing can be said, and its view will bring its certificates back. */
+  readonly authorityPending: (authority: string) => boolean;
+}
+
+export interface CertificateDependencies extends CertificateWorld {
+  readonly metrics: CertificateMetrics;
   readonly claims: Claims;
   readonly pacer: Pacer;
   readonly memory: Memory;
   readonly keys: KeyMaker;
-  /** Whether the authority exists and has not been looked at yet: then nothing can be said, and its view will bring its certificates back. */
-  readonly authorityPending: (authority: string) => boolean;
   /** Runs what changes a store by our own doing, so that it is not taken for news. */
   readonly quietly: (change: () => void) => void;
 }
