@@ -1,32 +1,9 @@
 /** The authority controller: what wakes it, and when every authority has been looked at for the first time. */
-import {
-  asRecord,
-  type Clock,
-  createController,
-  type EventRecorder,
-  type Log,
-  type Metrics,
-  type Store,
-  splitKey,
-  type Transport,
-  WorkQueue,
-} from '../kube/index.ts';
-import { createAuthorityReconciler } from './reconcile.ts';
-import type { AuthorityRecord, CaSecretRecord } from './store.ts';
-import type { AuthorityCatalogue } from './view.ts';
+import { asRecord, createController, type Metrics, splitKey, WorkQueue } from '../kube/index.ts';
+import { type AuthorityDependencies, createAuthorityReconciler } from './reconcile.ts';
 
-export interface AuthorityControllerOptions {
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly events: EventRecorder;
+export interface AuthorityControllerOptions extends AuthorityDependencies {
   readonly metrics: Metrics;
-  readonly operatorNamespace: string;
-  readonly authorities: Store<AuthorityRecord>;
-  readonly caSecrets: Store<CaSecretRecord>;
-  readonly catalogue: AuthorityCatalogue;
-  readonly usersOf: (authority: string) => readonly string[];
-  readonly rootsInUse: (authority: string) => readonly string[];
 }
 
 const LONGEST_RETRY = 30_000;
