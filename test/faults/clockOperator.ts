@@ -5,7 +5,7 @@
  * Messages of the parent: `{jump: ms}` puts the wall clock so far from the machine's; `{measure: true}` is answered with the memory in use after a full
  * garbage collection (run with --expose-gc).
  *
- * Usage: node clockOperator.ts KUBECONFIG [how many times faster the monotonic clock runs]
+ * Usage: node clockOperator.ts KUBECONFIG [how many times faster time passes]
  */
 import { hostname } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
@@ -16,10 +16,11 @@ import { OPERATOR_NAMESPACE } from '../support/operator.ts';
 
 const [kubeconfig = '', speedText = '1'] = process.argv.slice(2);
 const speed = Number(speedText);
+const startedAt = Date.now();
 let offset = 0;
 
 const clock: Clock = {
-  now: () => Date.now() + offset,
+  now: () => startedAt + (Date.now() - startedAt) * speed + offset,
   monotonic: () => systemClock.monotonic() * speed,
   setTimer: (ms, fn) => systemClock.setTimer(ms / speed, fn),
 };
