@@ -5,7 +5,7 @@ import { isIPv4 } from 'node:net';
 import type { NameConstraints, NameSubtrees } from './decodeExtensions.ts';
 import { type Element, readDer } from './der.ts';
 import { quote } from './errors.ts';
-import { ipToBytes } from './ip.ts';
+import { canonicalIpToBytes } from './ip.ts';
 import { oid } from './oids.ts';
 import type { ParsedCertificate } from './parse.ts';
 import { decodeName, encodeSubject, isEmptyName, type NameAttribute, nameText, type Subject } from './subject.ts';
@@ -129,7 +129,7 @@ function withinRange(address: Buffer, range: Buffer): boolean {
 const ipRules: Rules<Buffer> = {
   bases: (subtrees) => subtrees.ipRanges,
   permits: (name) => {
-    const address = ipToBytes(name);
+    const address = canonicalIpToBytes(name);
     return (range) => withinRange(address, range);
   },
   excludes: (name) => ipRules.permits(name),

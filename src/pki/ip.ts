@@ -42,6 +42,9 @@ export function ipToBytes(text: string): Buffer {
   return bytes;
 }
 
+/** The octets of an address that `bytesToIp` wrote, mapped ones of certificates of others included. */
+export const canonicalIpToBytes = (text: string): Buffer => (isIPv4(text) ? ipToBytes(text) : ipv6ToBytes(text));
+
 /** `text` has passed isIPv6. */
 function ipv6ToBytes(text: string): Buffer {
   const dotted = text.lastIndexOf('.') < 0 ? undefined : text.slice(text.lastIndexOf(':') + 1);
