@@ -1,5 +1,5 @@
 /** One look at a certificate: everything that is known of it at one moment, and what follows from that. Pure. */
-import type { WorkloadCertificate } from '../api/index.ts';
+import { annotations, type WorkloadCertificate } from '../api/index.ts';
 import type { AuthorityView } from '../authority/index.ts';
 import type { LeafProfile } from '../pki/index.ts';
 import type { CertificateRecord } from './certificateRecord.ts';
@@ -72,10 +72,12 @@ export function judgementOf(look: Look, secret: SecretRecord | undefined): Judge
     secret,
     renewalTime: renewalOf(situation),
     authorityFingerprint: signer?.fingerprint,
-    renewAtProblem:
-      unread &&
-      `the annotation mtls-operator.io/renew-at is ${JSON.stringify(unread.slice(0, 64))}: write an RFC 3339 time, as in 2026-11-22T17:00:00Z`,
+    renewAtProblem: unread === undefined ? undefined : renewAtProblem(unread),
   };
+}
+
+function renewAtProblem(text: string): string {
+  return `the annotation ${annotations.renewAt} is ${JSON.stringify(text.slice(0, LONGEST_TIME))}: write an RFC 3339 time, as in 2026-11-22T17:00:00Z`;
 }
 
 /** The value of renew-at that a new certificate honours: any request whose time has come. */
