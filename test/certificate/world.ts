@@ -108,8 +108,9 @@ export class World implements AsyncDisposable {
     return operator;
   }
 
-  async startOperator(): Promise<void> {
-    this.operators.push(await startOperatorProcess(this.cluster, { flags: this.#flags }));
+  /** @param more flags beside those of this world. */
+  async startOperator(more: readonly string[] = []): Promise<void> {
+    this.operators.push(await startOperatorProcess(this.cluster, { flags: [...this.#flags, ...more] }));
   }
 
   async restartOperator(): Promise<void> {

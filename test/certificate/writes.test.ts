@@ -239,6 +239,21 @@ describe('private keys', () => {
   }
 });
 
+test('with --watch-namespaces the operator serves these alone', async () => {
+  const [served, alsoServed, other] = [await world.namespace(), await world.namespace(), await world.namespace()];
+  await world.operator.stop();
+  await world.startOperator(['--watch-namespaces', `${served},${alsoServed}`]);
+  for (const namespace of [other, served, alsoServed]) await world.createSimple(namespace, 'web');
+  for (const namespace of [served, alsoServed]) await world.ready(namespace, 'web');
+  await world.createSimple(served, 'last');
+  await world.ready(served, 'last');
+  expect((await world.certificate(other, 'web')).status).toEqual({});
+  expect(await world.findSecret(other, 'web')).toBeUndefined();
+  // It is not forgotten: who serves all namespaces serves it too.
+  await world.restartOperator();
+  await world.ready(other, 'web');
+});
+
 test('the operator writes into no namespace but those of its objects', async () => {
   const writes = await world.writesSince(0);
   const elsewhere = writes.filter(
