@@ -85,7 +85,7 @@ function ledgerOf(objects: readonly (object | 'deleted')[], options: LedgerOptio
 
 describe('what the ledger finds', () => {
   test('nothing in a certificate that is made and renewed when it is due', () => {
-    const { violations, issuances } = after(
+    const { violations, issuances } = ledgerOf(
       [secret(), secret({ at: start + 15 * second })],
       {},
       start + 20 * second,

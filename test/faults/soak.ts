@@ -25,7 +25,7 @@ export interface SoakReport {
 
 /** The operator's time runs so many times faster, so that its pauses before the next watch are short. */
 const speed = 100;
-const cutEveryMs = 50;
+const cutEveryMs = 500;
 const watchesPerWeek = (5 * 7 * 24 * 60) / 7.5;
 const measurements = 5;
 
@@ -57,6 +57,9 @@ export async function soak(
   await witness.settled(operator);
   const heap: number[] = [];
   const resident: number[] = [];
+  // Most begin anew with a LIST at once; now and then all connections break, and watches go on from where they were.
+  proxy.add({ fault: { kind: 'watch-error' }, match: ({ verb }) => verb === 'watch', probability: 0.9 });
+  proxy.cut();
   const until = performance.now() + seconds * 1_000;
   const measureAt = Array.from(
     { length: measurements },
