@@ -1,15 +1,23 @@
 import { type Log, silentLog } from './log.ts';
 
+/** One Ctrl-C comes twice under npm: from the terminal, which sends it to its whole process group, and from npm, which passes it on. */
+const ECHO_MS = 1_000;
+
 /**
- * A signal that aborts on the first SIGTERM or SIGINT. The second one ends the process at once, with 128 + the signal's number: whoever sends twice
- * does not want to wait.
+ * A signal that aborts on the first SIGTERM or SIGINT. One that comes more than a second later ends the process at once, with 128 + the signal's
+ * number: whoever sends twice does not want to wait.
  */
 export function withSignals(log: Log = silentLog): AbortSignal {
   const controller = new AbortController();
   const numbers = { SIGTERM: 15, SIGINT: 2 } as const;
+  let first: number | undefined;
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(128 + numbers[name]);
+      if (first !== undefined) {
+        if (performance.now() - first > ECHO_MS) process.exit(128 + numbers[name]);
+        return;
+      }
+      first = performance.now();
       log.info({ signal: name }, 'shutting down');
       controller.abort(new Error(`received ${name}`));
     });
