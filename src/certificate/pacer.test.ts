@@ -143,13 +143,13 @@ describe('the waiting room', () => {
     expect([released, clock.pending]).toEqual([[], 0]);
   });
 
-  test('property: everyone is released once, and none later than a twentieth of the nearest’s remaining life allows', async () => {
+  test('property: everyone is released once, within the time that the floor rate takes', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 60 }), async (hours) => {
         const { clock, pacer, released, start } = room();
         for (const [i, hour] of hours.entries()) pacer.enter(`k${i}`, start + hour * HOUR);
         pacer.open();
-        await clock.advance(Math.max(20 * hours.length, hours.length));
+        await clock.advance(20 * hours.length);
         expect([...released].sort()).toEqual(hours.map((_, i) => `k${i}`).sort());
       }),
       { numRuns: 20 },
