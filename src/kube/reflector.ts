@@ -82,6 +82,8 @@ class Loop<T extends Versioned> {
   hasSynced = false;
   #state: State;
   #pages: Map<string, T> | undefined;
+  /** Until the next complete LIST, equal resourceVersions do not mean equal objects. */
+  #rewound = false;
 
   constructor(options: ReflectorOptions<T>, namespace: string | undefined) {
     this.#options = options;
@@ -129,6 +131,7 @@ class Loop<T extends Versioned> {
   async #advance(input: Input, signal: AbortSignal): Promise<void> {
     const next = step(this.#state, input);
     if (next.discard) this.#pages = undefined;
+    if (next.rewound) this.#rewound = true;
     if (next.commit && input.type === 'page') this.#commit(input.resourceVersion);
     this.#state = next.state;
     if (next.pause) await this.#pause(next.pause, signal);
@@ -179,20 +182,21 @@ class Loop<T extends Versioned> {
     }
     const known = this.#writer.get(identity.key);
     // Nothing to decode, and no second copy in memory while the LIST goes on.
-    if (known?.resourceVersion === identity.resourceVersion) {
+    if (known?.resourceVersion === identity.resourceVersion && !this.#rewound) {
       pages.set(identity.key, known);
       return;
     }
     const decoded = this.#decode(item, identity);
     if (decoded === 'failed') {
       if (known) pages.set(identity.key, known);
-    } else if (decoded) pages.set(decoded.key, decoded.value);
+    } else if (decoded) pages.set(identity.key, decoded.value);
   }
 
   #commit(resourceVersion: string): void {
     const pages = this.#pages ?? new Map<string, T>();
     this.#pages = undefined;
-    this.#writer.replace(pages, resourceVersion);
+    this.#writer.replace(pages, resourceVersion, { anew: this.#rewound });
+    this.#rewound = false;
     this.#options.metrics.reflector.lists.inc({ name: this.#options.name, outcome: 'complete' });
     this.#options.log.debug({ ...this.#fields, objects: pages.size, resourceVersion }, 'listed');
     this.hasSynced = true;
@@ -271,7 +275,7 @@ class Loop<T extends Versioned> {
     }
     const decoded = this.#decode(object, identity);
     if (decoded === 'failed') return;
-    if (decoded) this.#writer.apply(decoded.key, decoded.value);
+    if (decoded) this.#writer.apply(identity.key, decoded.value);
     else this.#writer.applyDeleted(identity.key, identity.resourceVersion);
   }
 
@@ -280,6 +284,7 @@ class Loop<T extends Versioned> {
     const next = step(this.#state, { type: 'progress', resourceVersion });
     this.#state = next.state;
     if (next.state.at !== 'watching') {
+      this.#rewound = next.rewound === true;
       this.#options.log.warn({ ...this.#fields, resourceVersion }, 'resourceVersions went backwards, listing anew');
       return false;
     }
@@ -308,7 +313,10 @@ class Loop<T extends Versioned> {
 
   #decode(object: unknown, identity: Identity): Decoded<T> | undefined | 'failed' {
     try {
-      return this.#options.decode(object);
+      const decoded = this.#options.decode(object);
+      // Deletions are told by name: under another key the object would stay for ever.
+      if (decoded && decoded.key !== identity.key) throw new Error(`decoded under the key ${decoded.key}`);
+      return decoded;
     } catch (error) {
       this.#skip(identity.key, messageOf(error));
       return 'failed';

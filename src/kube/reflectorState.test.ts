@@ -86,7 +86,7 @@ describe('watching', () => {
   test.each(['99', '7', 'x', '', '0100'])(
     'resourceVersion %j after 100: etcd was restored, list anew',
     (resourceVersion) => {
-      expect(step(watching(), { type: 'progress', resourceVersion })).toEqual(relisting);
+      expect(step(watching(), { type: 'progress', resourceVersion })).toEqual({ ...relisting, rewound: true });
     },
   );
 
@@ -146,7 +146,7 @@ describe('probing', () => {
   });
 
   test('the collection is behind: lists', () => {
-    expect(step(probing(), { type: 'probed', resourceVersion: '99' })).toEqual(relisting);
+    expect(step(probing(), { type: 'probed', resourceVersion: '99' })).toEqual({ ...relisting, rewound: true });
   });
 
   test('no answer: asks again after a pause', () => {

@@ -55,6 +55,8 @@ export interface Step {
   readonly commit?: true;
   /** The LIST begins anew: what its pages brought is void. */
   readonly discard?: true;
+  /** The server went back in time: an object may be another under a resourceVersion that we know. */
+  readonly rewound?: true;
 }
 
 export const PAGE_LIMIT = 500;
@@ -114,7 +116,7 @@ function listFailed(state: Listing, fault: Fault): Step {
 
 function progress(state: Watching, resourceVersion: string): Step {
   // A watch delivers in order. Going back means that etcd was restored from a backup: nothing we know is sure.
-  if (isBefore(resourceVersion, state.resourceVersion)) return relist(state);
+  if (isBefore(resourceVersion, state.resourceVersion)) return { ...relist(state), rewound: true };
   return { state: { at: 'watching', resourceVersion, failures: 0, fruitless: 0, relists: 0 } };
 }
 
@@ -145,7 +147,7 @@ function watchEnded(state: Watching, fault: Fault, fruitful: boolean): Step {
 }
 
 function probed(state: Probing, resourceVersion: string): Step {
-  if (isBefore(resourceVersion, state.resourceVersion)) return relist(state);
+  if (isBefore(resourceVersion, state.resourceVersion)) return { ...relist(state), rewound: true };
   return { state: { ...state, at: 'watching', fruitless: 0 } };
 }
 

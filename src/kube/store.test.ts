@@ -53,6 +53,15 @@ describe('a LIST', () => {
     expect(store.get('a/1')).toEqual(at(320));
   });
 
+  test('after the server went back in time tells of every object: the same version may be another object', () => {
+    const { writer, changes } = make();
+    list(writer, { 'a/1': 5, 'a/2': 6 }, 10);
+    changes.length = 0;
+    writer.begin();
+    writer.replace(new Map([['a/1', at(5)]]), '7', { anew: true });
+    expect(changes).toEqual(['a/1 5→5', 'a/2 6→-']);
+  });
+
   test('of one namespace leaves the others alone', () => {
     const store = new Store<Item>();
     const [shop, bank] = [store.writer('shop'), store.writer('bank')];

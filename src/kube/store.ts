@@ -103,7 +103,8 @@ export class Store<T extends Versioned> {
     return {
       get: (key) => this.#objects.get(key),
       begin: () => scope.begin(),
-      replace: (objects, resourceVersion) => this.#replace(prefix, scope, objects, resourceVersion),
+      replace: (objects, resourceVersion, how) =>
+        this.#replace(prefix, scope, objects, resourceVersion, how?.anew === true),
       apply: (key, value) => {
         if (!scope.accepts(key, value.resourceVersion)) return;
         if (this.#objects.get(key)?.resourceVersion !== value.resourceVersion) this.#set(key, value);
@@ -119,7 +120,7 @@ export class Store<T extends Versioned> {
     };
   }
 
-  #replace(prefix: string, scope: Scope, objects: Map<string, T>, resourceVersion: string): void {
+  #replace(prefix: string, scope: Scope, objects: Map<string, T>, resourceVersion: string, anew: boolean): void {
     const before = this.#objects;
     for (const [key, observation] of scope.survivors(resourceVersion)) {
       const own = before.get(key);
@@ -130,7 +131,8 @@ export class Store<T extends Versioned> {
     for (const [key, after] of objects) {
       const old = before.get(key);
       if (old === undefined) changes.push({ key, after });
-      else if (old.resourceVersion !== after.resourceVersion) changes.push({ key, before: old, after });
+      else if (old !== after && (anew || old.resourceVersion !== after.resourceVersion))
+        changes.push({ key, before: old, after });
     }
     for (const [key, old] of before) {
       if (!key.startsWith(prefix)) objects.set(key, old);
@@ -173,8 +175,11 @@ export interface StoreWriter<T> {
   get(key: string): T | undefined;
   /** A LIST begins: what we write from now on may be missing in it. */
   begin(): void;
-  /** The LIST is complete: `objects` becomes the content, in one step. The map belongs to the store from then on. */
-  replace(objects: Map<string, T>, resourceVersion: string): void;
+  /**
+   * The LIST is complete: `objects` becomes the content, in one step. The map belongs to the store from then on. `anew` tells subscribers of
+   * objects with a known resourceVersion too, as after a restored etcd they may be others.
+   */
+  replace(objects: Map<string, T>, resourceVersion: string, how?: { readonly anew: boolean }): void;
   apply(key: string, value: T): void;
   applyDeleted(key: string, resourceVersion: string): void;
   /** The watch told our own write: the store has it already. */

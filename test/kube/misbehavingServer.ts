@@ -77,6 +77,7 @@ export async function startMisbehavingServer(
   await once(server, 'listening');
   const { port } = addressOf(server);
   const close = async (): Promise<void> => {
+    if (!server.listening) return;
     const closed = once(server, 'close');
     server.close();
     for (const socket of sockets) socket.destroy();

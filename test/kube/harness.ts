@@ -1,0 +1,80 @@
+import { afterEach, expect } from 'vitest';
+import {
+  type Connection,
+  createMetrics,
+  createTransport,
+  systemClock,
+  type TlsMaterial,
+  type Transport,
+} from '../../src/kube/index.ts';
+import { json, type MisbehavingServer, startMisbehavingServer } from './misbehavingServer.ts';
+import { connectionTo, keptLog, NEVER } from './support.ts';
+
+// What the tests of the transport share. Everything opened here is closed after each test.
+
+export const POLL = { timeout: 20_000 };
+const cleanUp: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of cleanUp.splice(0).reverse()) await end();
+});
+
+/** Calls `end` after the test. */
+export function atEnd(end: () => Promise<unknown>): void {
+  cleanUp.push(end);
+}
+
+export async function serve(
+  handler: Parameters<typeof startMisbehavingServer>[0] = (_request, response) => json(response, { ok: true }),
+  options: Parameters<typeof startMisbehavingServer>[1] = {},
+): Promise<MisbehavingServer> {
+  const server = await startMisbehavingServer(handler, options);
+  atEnd(() => server.close());
+  return server;
+}
+
+export function open(connection: Connection, options: { maxConnections?: number; maxAnswerBytes?: number } = {}) {
+  const metrics = createMetrics({ process: false });
+  const log = keptLog();
+  const transport = createTransport({
+    connection,
+    clock: systemClock,
+    random: Math.random,
+    metrics,
+    log,
+    userAgent: 'mtls-operator/test',
+    ...options,
+  });
+  atEnd(() => transport.close());
+  return { transport, metrics, log };
+}
+
+export function to(server: MisbehavingServer, token = 't'): Connection {
+  return connectionTo({ url: server.url, token, caPem: server.caPem });
+}
+
+export function withTls(server: MisbehavingServer, tls: TlsMaterial, more: Partial<Connection> = {}): Connection {
+  return { server: server.url, source: 'a test', credentials: async () => ({ headers: {}, tls }), ...more };
+}
+
+export function get(transport: Transport, deadlineMs = 5_000): Promise<unknown> {
+  return transport.request({ method: 'GET', path: '/x', deadlineMs, signal: NEVER });
+}
+
+export function post(transport: Transport, deadlineMs = 5_000): Promise<unknown> {
+  return transport.request({ method: 'POST', path: '/x', body: { a: 'ü' }, deadlineMs, signal: NEVER });
+}
+
+/** What a promise that must fail fails with. */
+export async function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    (value) => expect.unreachable(`it succeeded with ${JSON.stringify(value)}`),
+    (error: unknown) => error,
+  );
+}
+
+/** All lines of a watch. */
+export async function collect(transport: Transport, idleMs = 2_000): Promise<unknown[]> {
+  const lines: unknown[] = [];
+  for await (const line of transport.watch({ path: '/w', signal: NEVER, idleMs })) lines.push(line);
+  return lines;
+}
