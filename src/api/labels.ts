@@ -47,8 +47,6 @@ export const annotations = {
    * backup and restore.
    */
   certificate: key('certificate'),
-  /** UID of that WorkloadCertificate when the Secret was written; it differs after a restore, and that is no conflict. */
-  certificateUid: key('certificate-uid'),
   /** Name of the authority that signed. */
   authority: key('authority'),
   /** Number of issuances so far, decimal. Kept here too since a restore loses status. */
@@ -60,8 +58,6 @@ export const annotations = {
    * loses them.
    */
   template: key('template'),
-  /** Output types in the Secret, sorted, comma-separated. */
-  outputs: key('outputs'),
 
   // Written by the operator on the Secret of a CA generation, and nowhere else remembered.
   /** UID of the CertificateAuthority for which it was made. */

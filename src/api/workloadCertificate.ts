@@ -123,8 +123,9 @@ const specSchema = z.object({
     textField(253, 'One DNS name.', dnsNameRules),
     { max: 100 },
     `DNS names that the workload answers to, at most 100. Free to every namespace are the names of its own Services
-    and pods, as web.shop.svc, web.shop, pod-0.web.shop.svc.cluster.local in namespace shop, and "*" as the first
-    label of these; any other name needs a rule in the authority’s spec.names. A "*" stands for exactly one label.
+    and pods, as web.shop.svc and pod-0.web.shop.svc.cluster.local in namespace shop, "*" as the first label of
+    these, and <service>.<namespace> unless the namespace is called like a top-level domain (as shop is); any other
+    name needs a rule in the authority’s spec.names. A "*" stands for exactly one label.
     Internationalised names may be written in Unicode and stand in the certificate as A-labels (xn--…). Example:
     ["web.shop.svc", "*.web.shop.svc"].`,
   ).optional(),

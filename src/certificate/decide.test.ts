@@ -139,6 +139,13 @@ describe('urgency', () => {
     expect(decide({ ...settled, ...broken('ChainBroken') })).toMatchObject({ urgency: 0 });
     expect(decide({ ...settled, now: renewal })).toMatchObject({ urgency: settled.secret.content.leaf.notAfter });
   });
+
+  test('is highest too for what a person has just asked for', () => {
+    expect(decide({ ...settled, ...desired({ profileDigest: 'x' }) })).toMatchObject({
+      reason: 'SpecChanged',
+      urgency: 0,
+    });
+  });
 });
 
 describe('the next look', () => {

@@ -60,8 +60,9 @@ export type Decision =
 
 type Hit = { readonly reason: IssueReason; readonly detail: string };
 
-/** Reasons that leave the workload without a usable certificate: they jump every queue. */
+/** Before every expiry: where the workload has no usable certificate, or a person waits for what they have just asked for. */
 const NOW = 0;
+const asked: ReadonlySet<IssueReason> = new Set(['SpecChanged', 'RenewalRequested']);
 
 export function decide(situation: Situation): Decision {
   const broken = brokenSecret(situation);
@@ -70,7 +71,8 @@ export function decide(situation: Situation): Decision {
   for (const check of issueChecks) {
     const hit = check(situation, content);
     // The nearer the expiry, the more urgent: after an outage the queue drains in the order in which workloads would fail.
-    if (hit !== undefined) return { action: 'issue', ...hit, urgency: content.leaf.notAfter };
+    if (hit !== undefined)
+      return { action: 'issue', ...hit, urgency: asked.has(hit.reason) ? NOW : content.leaf.notAfter };
   }
   const wakeAt = nextLook(situation, content);
   for (const check of rewriteChecks) {
