@@ -94,11 +94,13 @@ const phases: readonly Phase[] = [
   {
     name: 'watch ERROR 410',
     rules: [{ fault: { kind: 'watch-error', afterEvents: 2 }, match: isWatch, probability: 0.9 }],
+    act: cutWatches,
     breaksWatches: true,
   },
   {
     name: 'watches truncated',
     rules: [{ fault: { kind: 'truncate' }, match: isWatch, probability: 0.9 }],
+    act: cutWatches,
     breaksWatches: true,
   },
 ];
