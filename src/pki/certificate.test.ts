@@ -142,6 +142,14 @@ describe('a CA', () => {
     await expect(testCa({ issuer: intermediate })).rejects.toMatchObject({ reason: 'IssuerPathLength' });
   });
 
+  test('needs room in the path length of every CA above', async () => {
+    const root = await testCa({ pathLength: 1 });
+    const intermediate = await testCa({ subject: { commonName: 'Intermediate' }, issuer: root });
+    await expect(testCa({ subject: { commonName: 'Lower' }, issuer: intermediate })).rejects.toMatchObject({
+      reason: 'IssuerPathLength',
+    });
+  });
+
   test.each([-1, 1.5, 21, Number.NaN])('refuses the path length %d', async (pathLength) => {
     await expect(testCa({ pathLength })).rejects.toMatchObject({ reason: 'InvalidPathLength' });
   });

@@ -213,13 +213,13 @@ const signers = new WeakMap<IssuingCa, Signer>();
 function signerFor(issuer: IssuingCa): Signer {
   const known = signers.get(issuer);
   if (known !== undefined) return known;
-  const { certificate, privateKey, chain } = issuer;
+  const { certificate, privateKey } = issuer;
   if (!certificate.isCa || (certificate.keyUsage.size > 0 && !certificate.keyUsage.has('keyCertSign'))) {
     throw new PkiError('IssuerNotCa', `${certificate.subject} may not sign certificates`);
   }
   if (!keyMatches(privateKey, certificate))
     throw new PkiError('IssuerKeyMismatch', `the private key is not the one of ${certificate.subject}`);
-  const cas = [...new Set([certificate, ...chain])];
+  const cas = casOf(issuer);
   const signer: Signer = {
     privateKey,
     scheme: signatureScheme(privateKey),
@@ -233,6 +233,8 @@ function signerFor(issuer: IssuingCa): Signer {
   signers.set(issuer, signer);
   return signer;
 }
+
+const casOf = ({ certificate, chain }: IssuingCa): ParsedCertificate[] => [...new Set([certificate, ...chain])];
 
 function selfSigner(key: KeyPair, subjectDer: Buffer): Signer {
   const { privateKey } = key;
@@ -264,11 +266,13 @@ function assertWithinCa({ expiresFirst: ca }: Signer, notAfter: Date): void {
   );
 }
 
+/** Every CA of the chain counts those below it, not only the issuing one. */
 function assertRoomBelow(issuer: IssuingCa, pathLength: number | undefined): void {
-  const room = issuer.certificate.pathLength;
-  if (room === undefined) return;
-  if (room === 0 || (pathLength !== undefined && pathLength > room - 1)) {
-    throw new PkiError('IssuerPathLength', `${issuer.certificate.subject} has the path length constraint ${room}`);
+  for (const [below, ca] of casOf(issuer).entries()) {
+    const room = ca.pathLength === undefined ? Number.POSITIVE_INFINITY : ca.pathLength - below - 1;
+    if (room < (pathLength ?? 0)) {
+      throw new PkiError('IssuerPathLength', `${ca.subject} has the path length constraint ${ca.pathLength}`);
+    }
   }
 }
 
@@ -286,7 +290,7 @@ function assertUsagesAllowed(profile: LeafProfile, { purposes }: Signer): void {
 const noNames = { dnsNames: [], ipAddresses: [], uris: [], emailAddresses: [] };
 
 function assertNamesPermitted(names: ConstrainedNames, issuer: IssuingCa): void {
-  const violations = checkNameConstraints(names, [...new Set([issuer.certificate, ...issuer.chain])]);
+  const violations = checkNameConstraints(names, casOf(issuer));
   if (violations.length === 0) return;
   throw new PkiError('NameNotPermitted', violations.map((violation) => violation.message).join('; '));
 }

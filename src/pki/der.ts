@@ -2,18 +2,8 @@
 // recurses, and keeps no positions, so everything from outside passes `assertStrictDer` first and keeps its original bytes beside the
 // decoded tree (signatures and comparisons are about bytes, never about a re-encoding).
 
-import forge from 'node-forge';
+import asn1, { type Asn1 as Node } from 'node-forge/lib/asn1.js';
 import { PkiError } from './errors.ts';
-
-const { asn1 } = forge;
-type Node = forge.asn1.Asn1;
-
-declare module 'node-forge' {
-  namespace asn1 {
-    // The published types know only the boolean form, which would also decode bit strings speculatively.
-    function fromDer(bytes: Bytes, options: { strict: boolean; decodeBitStrings: boolean; maxDepth: number }): Asn1;
-  }
-}
 
 /** Identifier octets: class, constructed bit and tag number in one, as they stand in the encoding. */
 export const tag = {
@@ -54,7 +44,6 @@ export const constructed = (identifier: number, children: Node[]): Node => creat
 /** A primitive value whose content is given as it shall stand in the encoding. */
 export const primitive = (identifier: number, content: Buffer): Node => create(identifier, content.toString('latin1'));
 export const sequence = (...children: Node[]): Node => create(tag.sequence, children);
-export const set = (...children: Node[]): Node => create(tag.set, children);
 export const objectIdentifier = (dotted: string): Node => create(tag.oid, asn1.oidToDer(dotted).getBytes());
 export const boolean = (value: boolean): Node => create(tag.boolean, value ? '\xff' : '\x00');
 export const smallInteger = (value: number): Node => create(tag.integer, asn1.integerToDer(value).getBytes());

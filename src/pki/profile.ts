@@ -70,18 +70,17 @@ export function buildLeafProfile(request: LeafRequest): LeafProfile {
     request: canonical,
     digest: profileDigest(parts, keySpecText(key)),
     subjectDer,
-    extensionsDer: Buffer.concat(
-      [
-        parts.keyUsage,
-        parts.extendedKeyUsage ?? NOTHING,
-        parts.basicConstraints,
-        parts.subjectAltName ?? NOTHING,
-      ].filter((part) => part !== undefined),
-    ),
+    extensionsDer: concatPresent([
+      parts.keyUsage,
+      parts.extendedKeyUsage,
+      parts.basicConstraints,
+      parts.subjectAltName,
+    ]),
   };
 }
 
-const NOTHING = Buffer.alloc(0);
+const concatPresent = (parts: readonly (Buffer | undefined)[]): Buffer =>
+  Buffer.concat(parts.filter((part) => part !== undefined));
 
 const purposeOids: Partial<Record<Usage, string>> = { 'server auth': oid.serverAuth, 'client auth': oid.clientAuth };
 const knownUsages: readonly Usage[] = ['server auth', 'client auth', 'digital signature', 'key encipherment'];
@@ -147,7 +146,5 @@ export interface ProfileParts {
 export function profileDigest(parts: ProfileParts, key: string): string {
   const { subjectDer, keyUsage, extendedKeyUsage, basicConstraints, subjectAltName } = parts;
   const digested = [subjectDer, keyUsage, extendedKeyUsage, basicConstraints, subjectAltName, Buffer.from(key)];
-  return hash('sha256', Buffer.concat(digested.filter((part) => part !== undefined)), 'buffer')
-    .toString('base64url')
-    .slice(0, 22);
+  return hash('sha256', concatPresent(digested), 'buffer').toString('base64url').slice(0, 22);
 }
