@@ -9,6 +9,12 @@ const root = join(import.meta.dirname, '..');
 export const operatorBundle = join(root, 'dist', 'main.js');
 
 /**
+ * Node's flags for the operator. A small young generation costs a little CPU in collections and saves more than 100 MB with 50,000 certificates: what is
+ * decoded from a LIST is garbage a moment later, and V8 would let 16 MB of it and more live on each time.
+ */
+export const operatorNodeFlags = ['--max-semi-space-size=4', '--enable-source-maps'] as const;
+
+/**
  * Bundles the operator and its dependencies into one file, with a source map beside it, and resolves with its path. Takes a fraction of a second,
  * so whoever runs the operator does it each time.
  */

@@ -55,6 +55,9 @@ const REFILL_PER_OBJECT_MS = 300_000;
 /** For all objects together: when ten thousand certificates fail for one reason, the API server has better things to do. */
 const BURST = 100;
 const REFILL_MS = 200;
+/** Good news in bulk is no news: it must cost neither the API server's time nor the tokens that failures need. */
+const BURST_NORMAL = 20;
+const REFILL_NORMAL_MS = 1_000;
 /** A repetition within this time counts up the series instead of making a new event. */
 const SERIES_MS = 360_000;
 /** A series that goes on is written at most this often. */
@@ -86,6 +89,7 @@ class Recorder implements EventRecorder {
   readonly #series = new Map<string, Series>();
   readonly #buckets = new Map<string, TokenBucket>();
   readonly #all: TokenBucket;
+  readonly #normal: TokenBucket;
   readonly #waiting: Series[] = [];
   readonly #stop = new AbortController();
   #working = false;
@@ -94,6 +98,7 @@ class Recorder implements EventRecorder {
   constructor(options: EventRecorderOptions) {
     this.#options = options;
     this.#all = new TokenBucket(options.clock, BURST, REFILL_MS);
+    this.#normal = new TokenBucket(options.clock, BURST_NORMAL, REFILL_NORMAL_MS);
   }
 
   record(event: EventInput): void {
@@ -101,7 +106,7 @@ class Recorder implements EventRecorder {
     const key = seriesKey(event);
     const known = this.#series.get(key);
     if (known && now - known.lastSeen < SERIES_MS) this.#repeat(known, now);
-    else if (this.#allowed(event.regarding)) this.#begin(key, event, now);
+    else if (this.#allowed(event)) this.#begin(key, event, now);
     else this.#count('dropped');
   }
 
@@ -143,11 +148,12 @@ class Recorder implements EventRecorder {
     series.lastSeen = now;
     series.lastSeenWall = this.#options.clock.now();
     if (series.queued || (series.count > 2 && now - series.lastWrite < SERIES_WRITE_MS)) return;
-    if (this.#allowed(series.event.regarding)) this.#enqueue(series);
+    if (this.#allowed(series.event)) this.#enqueue(series);
     else this.#count('dropped');
   }
 
-  #allowed(regarding: ObjectReference): boolean {
+  #allowed({ regarding, type }: EventInput): boolean {
+    if (type === 'Normal' && !this.#normal.take()) return false;
     const key = `${regarding.kind}/${regarding.namespace ?? ''}/${regarding.name}`;
     let bucket = this.#buckets.get(key);
     if (!bucket) {

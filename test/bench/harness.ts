@@ -14,7 +14,7 @@ import {
   systemClock,
   type Transport,
 } from '../../src/kube/index.ts';
-import { buildOperator } from '../build.ts';
+import { buildOperator, operatorNodeFlags } from '../build.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { installOperator, OperatorProcess, operatorUser } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
@@ -52,6 +52,7 @@ export async function openBench(): Promise<Bench> {
           ? []
           : ['--import', `data:text/javascript,const now = Date.now; Date.now = () => now() + ${clockOffsetMs};`];
       const args = [
+        ...operatorNodeFlags,
         ...script,
         bundle,
         '--kubeconfig',
@@ -194,11 +195,14 @@ export class ReadyWatcher {
     });
   }
 
+  /** Again from the present state whenever the API server ends it, as it does to a watcher that cannot follow. */
   async #watch(transport: Transport, namespace: string): Promise<void> {
     const path = workloadCertificateKind.path(namespace);
     const query = { watch: 'true', resourceVersion: '0', allowWatchBookmarks: 'true' };
-    for await (const event of transport.watch({ path, query, idleMs: 600_000, signal: this.#stop.signal }))
-      this.#take(event);
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      for await (const event of transport.watch({ path, query, idleMs: 600_000, signal })) this.#take(event);
+    }
   }
 
   #take(event: unknown): void {
