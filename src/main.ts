@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
 import { loadConnection, messageOf, systemClock, withSignals } from './kube/index.ts';
+import { createLog } from './log.ts';
 import { startOperator } from './operator.ts';
 import { version } from './version.ts';
 
@@ -45,7 +45,7 @@ if (values.help) {
   process.exit(0);
 }
 
-const log = pino({ level: values['log-level'], base: null, timestamp: pino.stdTimeFunctions.isoTime });
+const { log, end } = createLog(values['log-level']);
 const signal = withSignals(log);
 
 try {
@@ -74,13 +74,13 @@ try {
     { version, server: connection.server, source: connection.source, healthPort: operator.healthPort },
     'started',
   );
-  const end = await operator.ended;
-  log.info({ end }, 'ended');
+  const outcome = await operator.ended;
+  log.info({ outcome }, 'ended');
   // A leader that has lost its Lease must be gone before it can do harm: connections that linger do not count.
-  process.exit(end === 'lost' ? 1 : 0);
+  await end(outcome === 'lost' ? 1 : 0);
 } catch (error) {
   log.fatal({ error: messageOf(error) }, 'cannot go on');
-  process.exit(1);
+  await end(1);
 }
 
 function number(flag: string, text: string, least: number, most: number): number {

@@ -4,17 +4,18 @@ import { type Log, silentLog } from './log.ts';
 const ECHO_MS = 1_000;
 
 /**
- * A signal that aborts on the first SIGTERM or SIGINT. One that comes more than a second later ends the process at once, with 128 + the signal's
- * number: whoever sends twice does not want to wait.
+ * A signal that aborts on the first SIGTERM or SIGINT. One that comes more than a second later ends the process at once, by that signal: whoever sends
+ * twice does not want to wait, not even for the last lines of the log.
  */
 export function withSignals(log: Log = silentLog): AbortSignal {
   const controller = new AbortController();
-  const numbers = { SIGTERM: 15, SIGINT: 2 } as const;
   let first: number | undefined;
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
       if (first !== undefined) {
-        if (performance.now() - first > ECHO_MS) process.exit(128 + numbers[name]);
+        if (performance.now() - first <= ECHO_MS) return;
+        process.removeAllListeners(name);
+        process.kill(process.pid, name);
         return;
       }
       first = performance.now();
