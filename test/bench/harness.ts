@@ -16,7 +16,7 @@ import {
 } from '../../src/kube/index.ts';
 import { buildOperator, operatorNodeFlags } from '../build.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
-import { installOperator, OperatorProcess, operatorUser } from '../support/operator.ts';
+import { installOperator, type OperatorProcess, startOperatorProcess } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
 
 export const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
@@ -37,7 +37,6 @@ export async function openBench(): Promise<Bench> {
   const cluster = await startCluster({ audit: 'off', log: printProgress });
   await installOperator(cluster);
   const transport = await transportFor(cluster.kubeconfig);
-  const kubeconfig = await cluster.kubeconfigFor(operatorUser);
   return {
     cluster,
     transport,
@@ -51,23 +50,8 @@ export async function openBench(): Promise<Bench> {
         clockOffsetMs === 0
           ? []
           : ['--import', `data:text/javascript,const now = Date.now; Date.now = () => now() + ${clockOffsetMs};`];
-      const args = [
-        ...operatorNodeFlags,
-        ...script,
-        bundle,
-        '--kubeconfig',
-        kubeconfig,
-        '--health-port',
-        '0',
-        '--health-host',
-        '127.0.0.1',
-        ...flags,
-      ];
-      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-      process.once('exit', () => child.kill('SIGKILL'));
-      const operator = new OperatorProcess(child);
-      if (!noWait) await operator.ready(600_000);
-      return operator;
+      const program = [...operatorNodeFlags, ...script, bundle];
+      return await startOperatorProcess(cluster, { program, flags, noWait, readyTimeoutMs: 600_000 });
     },
     async close() {
       await transport.close();

@@ -29,6 +29,10 @@ export interface OperatorProcessOptions {
   /** A kubeconfig other than the operator's own, e.g. one that leads through a proxy. */
   readonly kubeconfig?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What Node runs, its own flags first. Default: src/main.ts as it stands. */
+  readonly program?: readonly string[];
+  /** How long to wait until it leads, in milliseconds. Default 30,000. */
+  readonly readyTimeoutMs?: number;
   /** Do not wait until it is ready and leads. */
   readonly noWait?: boolean;
 }
@@ -118,7 +122,7 @@ export async function startOperatorProcess(
   const kubeconfig = options.kubeconfig ?? (await cluster.kubeconfigFor(operatorUser));
   const flags = options.flags ?? ['--create-default-authority'];
   const args = [
-    `${root}/src/main.ts`,
+    ...(options.program ?? [`${root}/src/main.ts`]),
     '--kubeconfig',
     kubeconfig,
     '--health-port',
@@ -135,6 +139,6 @@ export async function startOperatorProcess(
   const killOnExit = (): void => void child.kill('SIGKILL');
   process.once('exit', killOnExit);
   child.once('exit', () => process.removeListener('exit', killOnExit));
-  if (options.noWait !== true) await operator.ready();
+  if (options.noWait !== true) await operator.ready(options.readyTimeoutMs);
   return operator;
 }
