@@ -16,6 +16,7 @@ import {
   untilEqual,
 } from '../kube/support.ts';
 import { printProgress } from '../support/progress.ts';
+import { waitFor } from '../support/waitFor.ts';
 import { type FaultProxy, type SeenRequest, startFaultProxy } from './proxy.ts';
 
 let cluster: Cluster;
@@ -158,6 +159,16 @@ describe('requests', () => {
     const hasty = { method: 'GET', path: path(), deadlineMs: 100, signal: NEVER } as const;
     await expect(client.transport.request(hasty)).rejects.toMatchObject({ kind: 'deadline', ambiguous: false });
     expect(rule.injected).toBeGreaterThanOrEqual(2);
+  });
+
+  test('a slow answer under way goes on at full speed once its rule is removed', async () => {
+    await createConfigMap(direct, namespace, 'a', '1');
+    // At this speed it would take minutes, and its deadline would end it.
+    const rule = proxy.add({ fault: { kind: 'slow', bytesPerSecond: 1 }, match: configMaps });
+    const listing = listAll(client, namespace);
+    await waitFor('the answer to begin', () => rule.injected > 0);
+    rule.remove();
+    expect((await listing).get(`${namespace}/a`)?.value).toBe('1');
   });
 });
 

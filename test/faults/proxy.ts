@@ -79,7 +79,8 @@ export class FaultProxy implements AsyncDisposable {
     return this.#book.add(rule);
   }
 
-  /** Takes all rules away and accepts connections. Faults under way (a silent watch) stay until their connection ends: see `cut`. */
+  /** Takes all rules away and accepts connections. A slow answer under way goes on at full speed; a silent watch stays silent until its
+   * connection ends: see `cut`. */
   async heal(): Promise<void> {
     this.#book.clear();
     await this.accept();
@@ -155,7 +156,7 @@ export class FaultProxy implements AsyncDisposable {
       case 'lost-answer':
         return this.#lose(request, response);
       case 'slow':
-        return this.#slow(request, response, fault.bytesPerSecond);
+        return this.#slow(request, response, fault);
       case 'truncate':
         return this.#truncate(request, response, fault.afterBytes);
       case 'silence':
@@ -189,14 +190,20 @@ export class FaultProxy implements AsyncDisposable {
     reset(request.socket);
   }
 
-  async #slow(request: http.IncomingMessage, response: http.ServerResponse, bytesPerSecond: number): Promise<void> {
+  /** A slow line that is mended lets what is under way through at once. */
+  async #slow(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    fault: Extract<Fault, { kind: 'slow' }>,
+  ): Promise<void> {
     const answer = await this.#forward(request, response);
     writeHead(response, answer);
+    const { bytesPerSecond } = fault;
     const step = Math.max(1, Math.round(bytesPerSecond / 50));
     for await (const chunk of chunksOf(answer)) {
       for (let start = 0; start < chunk.length && !response.destroyed; start += step) {
         response.write(chunk.subarray(start, start + step));
-        await delay((1000 * Math.min(step, chunk.length - start)) / bytesPerSecond);
+        if (this.#book.isInForce(fault)) await delay((1000 * Math.min(step, chunk.length - start)) / bytesPerSecond);
       }
       if (response.destroyed) break;
     }

@@ -93,6 +93,12 @@ export class RuleBook {
     return undefined;
   }
 
+  /** Whether a fault that was decided on is still wanted: its rule has not been taken away since. */
+  isInForce(fault: Fault): boolean {
+    for (const { rule } of this.#rules) if (rule.fault === fault) return true;
+    return false;
+  }
+
   /** How often each kind struck: `status-429`, `reset`, … */
   get counters(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#counters);
