@@ -1,5 +1,5 @@
 // What README.md says is what happens: every block in it is run or applied, in its order, against a real control plane.
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,7 +51,7 @@ async function runScript(script: string): Promise<string> {
 async function runOperator(command: string): Promise<void> {
   // Another port than the default, which somebody on this machine may have.
   const line = `${command.trim()} --health-port 0 --health-host 127.0.0.1`;
-  operator = spawn('bash', ['-c', line], { cwd: root, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  operator = guarded.launch(['bash', '-c', line], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
   for (const stream of [operator.stdout, operator.stderr]) {
     if (stream !== null) createInterface({ input: stream }).on('line', (text) => operatorLines.push(text));
   }

@@ -3,9 +3,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asRecord, stringMap } from '../../src/kube/index.ts';
-import { type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
+import { type Command, type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
-import { ExampleProgram, exampleCommand, type Language, launchGuarded } from '../support/exampleProgram.ts';
+import { ExampleProgram, exampleCommand, type Language } from '../support/exampleProgram.ts';
 import { type Mount, mountSecret } from '../support/mount.ts';
 import { installOperator, type OperatorProcess, startOperatorProcess } from '../support/operator.ts';
 
@@ -90,9 +90,7 @@ export class Fleet implements AsyncDisposable {
 
   async server(language: Language, directory: string): Promise<ExampleProgram> {
     const command = await exampleCommand(language, 'server');
-    const child = launchGuarded(this.guarded, command, ['--certs', directory, '--listen', '127.0.0.1:0']);
-    const program = new ExampleProgram(`the ${language} server`, child);
-    this.#programs.push(program);
+    const program = this.#launch(`the ${language} server`, command, ['--certs', directory, '--listen', '127.0.0.1:0']);
     await program.serving();
     return program;
   }
@@ -102,8 +100,11 @@ export class Fleet implements AsyncDisposable {
     const { address, serverName, everyMs = 100, times = 0 } = target;
     const args = ['--certs', directory, '--connect', address, '--server-name', serverName, '--times', String(times)];
     const every = language === 'go' ? `${everyMs}ms` : String(everyMs);
-    const child = launchGuarded(this.guarded, command, [...args, '--every', every]);
-    const program = new ExampleProgram(`the ${language} client`, child);
+    return this.#launch(`the ${language} client`, command, [...args, '--every', every]);
+  }
+
+  #launch(name: string, command: Command, args: readonly string[]): ExampleProgram {
+    const program = ExampleProgram.launch(name, this.guarded, [...command, ...args]);
     this.#programs.push(program);
     return program;
   }

@@ -193,7 +193,7 @@ async function buildWithGo(
       name: program,
       output,
       values,
-      launcher: work.launcher,
+      launch: work.launch,
     };
     await goBuild(go, build, progress);
     await putIntoCache(output, join(directory, program), 'go');

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import {
   etcdHealthSocket,
   writeConfiguration,
 } from './flags.ts';
-import { type GuardedDirectory, makeGuardedDirectory } from './guardian.ts';
+import { type Command, type GuardedDirectory, type LaunchOptions, makeGuardedDirectory } from './guardian.ts';
 import { get } from './http.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { findFreePort, isPortTaken } from './port.ts';
@@ -291,6 +291,11 @@ export class Cluster implements AsyncDisposable {
     );
     writeFileSync(path, this.#kubeconfigWith({ token: token.trim() }), { mode: 0o600 });
     return path;
+  }
+
+  /** Starts a process beside the control plane that ends with it at the latest, in whatever way this process ends. */
+  launch(command: Command, options: LaunchOptions): ChildProcess {
+    return this.#guarded.launch(command, options);
   }
 
   startApiServer(): Promise<void> {

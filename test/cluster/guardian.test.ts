@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../support/waitFor.ts';
+import { makeGuardedDirectory } from './guardian.ts';
 
 // Each test has a directory of its own, so what is left of its victim can be told from other people's clusters.
 let parent: string;
@@ -63,6 +64,34 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
     await expectNothingLeft();
   },
 );
+
+test.each(['operator', 'supervisor'])(
+  'nothing is left of the operator when the process with the %s was killed',
+  async (how) => {
+    const victim = startVictim(how);
+    await untilStarted(victim);
+    expect(survivors()).toContainEqual({
+      pid: expect.any(Number),
+      line: expect.stringMatching(/src\/main\.ts .*--kubeconfig/),
+    });
+    victim.kill('SIGKILL');
+    await end(victim);
+    await expectNothingLeft();
+  },
+);
+
+test('what still runs in a directory ends with it, children and all', async () => {
+  const directory = await makeGuardedDirectory(parent, 'guarded-');
+  const outside = join(parent, 'outside');
+  const child = directory.launch(['/bin/sh', '-c', `sh -c 'sleep 600; : "${outside}"' & echo started; wait`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await untilStarted(child);
+  expect(survivors().length).toBeGreaterThanOrEqual(3); // the guardian, the child and its own
+  await directory.remove();
+  await expectNothingLeft();
+  await end(child);
+});
 
 test('nothing is left of a cluster whose process forgot to stop it', async () => {
   const victim = startVictim('exit');

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, type StdioOptions, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 // Nothing that we start may outlive us, not even after SIGKILL, when no handler of ours runs. So each cluster has a guardian: a shell that
@@ -8,21 +8,23 @@ import { join } from 'node:path';
 //
 // Every child is started through a second shell that leaves its pid as the name of a file in <directory>/pids before it becomes the child
 // (`exec` keeps the pid). The guardian first renames that folder: a child that is a moment late finds it gone and ends by itself, so no
-// child can slip through between two steps. A pid is only killed while its command line names our directory (where /proc tells), so
-// that a number which the kernel has given to somebody else is left alone. The guardian makes the directory, too: it exists no
+// child can slip through between two steps. Each leads a process group, which goes as a whole: npm and shells have children. A pid is only
+// killed while its environment names our directory (where /proc tells), so that a number which the kernel has given to somebody else
+// is left alone; its command line would not do, since npm writes over its own. The guardian makes the directory, too: it exists no
 // moment without somebody to remove it.
+const variable = 'GUARDED_DIRECTORY';
+
 const guardianScript = `
 directory=$1
 trap '' INT TERM HUP PIPE
 mkdir -m 700 "$directory" "$directory/pids" && echo ready
 exec >/dev/null 2>&1
 read -r word
-if [ "$word" = done ]; then exit 0; fi
 mv "$directory/pids" "$directory/gone"
 for file in "$directory"/gone/*; do
   pid=\${file##*/}
-  if [ -r "/proc/$pid/cmdline" ] && ! grep -qF "$directory" "/proc/$pid/cmdline"; then continue; fi
-  kill -KILL "$pid"
+  if [ -r "/proc/$pid/environ" ] && ! grep -qF "${variable}=$directory" "/proc/$pid/environ"; then continue; fi
+  kill -KILL "-$pid"
 done
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
   rm -rf "$directory" && exit 0
@@ -32,17 +34,22 @@ done
 
 const registeringScript = `: > "$1/pids/$$" || exit 125; shift; exec "$@"`;
 
+export type Command = readonly [program: string, ...args: string[]];
+
+/** Default of `env`: this process's own; of `cwd`: the directory. */
+export interface LaunchOptions extends Pick<SpawnOptions, 'cwd' | 'env'> {
+  readonly stdio: StdioOptions;
+}
+
 export interface GuardedDirectory {
   /** Mode 0700; goes, with every process launched in it, when this process ends in whatever way. */
   readonly path: string;
   /**
-   * The words to put before a command, so that its process counts as launched in here. `path` must stand somewhere in the
-   * command's own arguments.
+   * Starts a process that ends with the directory at the latest. It leads a process group of its own: Ctrl-C in the terminal reaches only
+   * us, and in what order the parts go is for us to say.
    */
-  readonly launcher: readonly [command: string, ...args: string[]];
-  /** Says that a launched process has ended. */
-  forget(pid: number): void;
-  /** Removes the directory. Its processes must have ended. */
+  launch(command: Command, options: LaunchOptions): ChildProcess;
+  /** Ends what still runs in here, and removes the directory. */
   remove(): Promise<void>;
 }
 
@@ -73,13 +80,22 @@ export async function makeGuardedDirectory(parent: string, prefix: string): Prom
   guardian.unref();
   return {
     path,
-    launcher: ['/bin/sh', '-c', registeringScript, 'sh', path],
-    forget: (pid) => rmSync(join(path, 'pids', String(pid)), { force: true }),
+    launch: (command, { stdio, env = process.env, cwd = path }) => {
+      const child = spawn('/bin/sh', ['-c', registeringScript, 'sh', path, ...command], {
+        cwd,
+        detached: true,
+        stdio,
+        env: { ...env, [variable]: path },
+      });
+      child.once('exit', () => rmSync(join(path, 'pids', String(child.pid)), { force: true }));
+      return child;
+    },
     remove: async () => {
-      rmSync(path, { recursive: true, force: true, maxRetries: 5 });
       guardian.ref(); // its end is all that we wait for: without it Node might end first
-      guardian.stdin.end('done\n');
+      guardian.stdin.end();
       await ended;
+      // It gives up without a word; and it may have been killed itself.
+      if (existsSync(path)) rmSync(path, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { GuardedDirectory } from './guardian.ts';
@@ -9,7 +9,7 @@ export interface ProcessSpec {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
-  /** The cluster's directory: must stand somewhere in `args`, see guardian.ts. */
+  /** The cluster's directory. */
   readonly directory: GuardedDirectory;
   readonly logFile: string;
   /** Resolves true once the process serves; called again and again until then. */
@@ -65,10 +65,7 @@ export class ControlPlaneProcess {
     const log = openSync(logFile, 'a', 0o600);
     try {
       this.#logStart = fstatSync(log).size;
-      const [shell, ...script] = directory.launcher;
-      const child = spawn(shell, [...script, command, ...args], {
-        cwd: directory.path,
-        detached: true, // Ctrl-C reaches only us: in what order the parts go is for us to say
+      const child = directory.launch([command, ...args], {
         stdio: ['ignore', log, log],
         env: { PATH: process.env['PATH'], HOME: directory.path, TMPDIR: directory.path },
       });
@@ -76,7 +73,6 @@ export class ControlPlaneProcess {
       this.#child = child;
       this.#ended = new Promise((resolve) => {
         const end = (how: string) => {
-          if (child.pid !== undefined) directory.forget(child.pid);
           if (this.#child === child) this.#child = undefined;
           resolve(how);
         };

@@ -1,7 +1,7 @@
 /** A server and a client under load, and what is seen of their renewals: by the other side, in handshakes. */
 import { join } from 'node:path';
 import type { GuardedDirectory } from '../cluster/guardian.ts';
-import { ExampleProgram, exampleCommand, launchGuarded, type PeerLine } from '../support/exampleProgram.ts';
+import { ExampleProgram, exampleCommand, type PeerLine } from '../support/exampleProgram.ts';
 import { type Mount, mountSecret } from '../support/mount.ts';
 import type { Progress } from '../support/progress.ts';
 import type { Renewal } from './format.ts';
@@ -64,13 +64,11 @@ export class Pair {
     const serverDirectory = await mount('server');
     const clientDirectory = await mount('client');
     const serverArgs = ['-certs', serverDirectory, '-listen', '127.0.0.1:0'];
-    const server = new ExampleProgram('the server', launchGuarded(guarded, commands.server, serverArgs));
+    const server = ExampleProgram.launch('the server', guarded, [...commands.server, ...serverArgs]);
     const address = await server.serving();
     const load = ['-connect', address, '-server-name', 'server.demo.svc', '-every', '10ms'];
-    const client = new ExampleProgram(
-      'the client',
-      launchGuarded(guarded, commands.client, ['-certs', clientDirectory, ...load]),
-    );
+    const clientArgs = ['-certs', clientDirectory, ...load];
+    const client = ExampleProgram.launch('the client', guarded, [...commands.client, ...clientArgs]);
     return new Pair(server, client, mounts, performance.now(), options.onRenewal);
   }
 

@@ -1,5 +1,4 @@
 /** Everything that the demonstration needs, raised step by step. */
-import { spawn } from 'node:child_process';
 import { copyFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +6,13 @@ import { buildOperator } from '../build.ts';
 import { type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
 import { type Cluster, readVersions, startCluster } from '../cluster/index.ts';
 import { makeCorporateCa } from '../support/corporateCa.ts';
-import { installOperator, OPERATOR_NAMESPACE, OperatorProcess, operatorUser } from '../support/operator.ts';
+import {
+  installOperator,
+  OPERATOR_NAMESPACE,
+  type OperatorProcess,
+  operatorUser,
+  startOperatorProcess,
+} from '../support/operator.ts';
 import type { Progress } from '../support/progress.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -64,21 +69,10 @@ export class Stage {
 
 /** The operator as it is shipped: one file, with the permissions of its service account. */
 async function startBundle(guarded: GuardedDirectory, cluster: Cluster): Promise<OperatorProcess> {
-  // A copy of its own: whoever builds meanwhile changes nothing here, and the guardian knows the process by the path.
+  // A copy of its own: whoever builds meanwhile changes nothing here.
   const program = join(guarded.path, 'operator.mjs');
   await copyFile(await buildOperator(), program);
-  const flags = ['--create-default-authority', '--health-port', '0', '--health-host', '127.0.0.1'];
-  const [shell, ...script] = guarded.launcher;
-  const command = [process.execPath, program, '--kubeconfig', await cluster.kubeconfigFor(operatorUser), ...flags];
-  const child = spawn(shell, [...script, ...command], {
-    cwd: guarded.path,
-    detached: true, // Ctrl-C in the terminal reaches only us
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  child.once('exit', () => {
-    if (child.pid !== undefined) guarded.forget(child.pid);
-  });
-  return new OperatorProcess(child);
+  return await startOperatorProcess(cluster, { program: [program], noWait: true });
 }
 
 /** examples/provided-ca.yaml names a Secret that users bring along. */

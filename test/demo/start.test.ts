@@ -1,30 +1,43 @@
 // What a newcomer does: `npm start`, with and without `--once`, and Ctrl-C.
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
 import { waitFor } from '../support/waitFor.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
-class Start implements Disposable {
+class Start implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'start-'));
   readonly child: ChildProcess;
   output = '';
   readonly #temporary = join(this.directory, 'tmp');
   readonly #userKubeconfig = join(this.directory, 'kubeconfig');
+  readonly #guarded: GuardedDirectory;
 
   /** @param command `npm start`, or the command behind it: npm passes signals on, and then ends by the signal itself. */
-  constructor(command: 'npm start' | 'sh .ci/setup node test/demo/start.ts', ...args: readonly string[]) {
+  static async command(
+    command: 'npm start' | 'sh .ci/setup node test/demo/start.ts',
+    ...args: readonly string[]
+  ): Promise<Start> {
+    return new Start(await makeGuardedDirectory(tmpdir(), 'start-guard-'), [...command.split(' '), ...args]);
+  }
+
+  /**
+   * @param guarded only ends the command, should this process be killed: what it makes lies elsewhere, since the guardians of its own must
+   *   find their directories as they were.
+   */
+  private constructor(guarded: GuardedDirectory, [program = '', ...words]: readonly string[]) {
+    this.#guarded = guarded;
     mkdirSync(this.#temporary);
     writeFileSync(this.#userKubeconfig, 'this is nothing that a demonstration should read');
-    const [program = '', ...words] = command.split(' ');
-    this.child = spawn(program, [...words, ...args], {
+    // A process group of its own, as in a terminal.
+    this.child = guarded.launch([program, ...words], {
       cwd: root,
-      detached: true, // a process group of its own, as in a terminal
       stdio: ['ignore', 'pipe', 'pipe'],
       // Without npm's own cache of compiled code, which it keeps in the temporary directory.
       env: {
@@ -79,8 +92,8 @@ class Start implements Disposable {
     return readFileSync(this.#userKubeconfig, 'utf8');
   }
 
-  [Symbol.dispose](): void {
-    if (this.child.exitCode === null && this.child.signalCode === null) this.signal('SIGKILL');
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#guarded.remove();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
@@ -101,7 +114,7 @@ const patience = { timeout: 300_000 };
 const behindNpm = 'sh .ci/setup node test/demo/start.ts';
 
 test.concurrent('npm start -- --once shows three renewals on both sides and ends with 0', patience, async () => {
-  using start = new Start('npm start', '--', '--once');
+  await using start = await Start.command('npm start', '--', '--once');
   expect(await start.ended(), start.output).toBe(0);
   expect(start.output).toContain('5 WorkloadCertificates are Ready');
   expect(start.output).toMatch(/failures +0\n/);
@@ -110,7 +123,7 @@ test.concurrent('npm start -- --once shows three renewals on both sides and ends
 });
 
 test.concurrent('npm start stays up until Ctrl-C, which is a good end', patience, async () => {
-  using start = new Start(behindNpm);
+  await using start = await Start.command(behindNpm);
   await start.said('It all goes on until Ctrl-C');
   start.signal('SIGINT');
   expect(await start.ended(), start.output).toBe(0);
@@ -118,7 +131,7 @@ test.concurrent('npm start stays up until Ctrl-C, which is a good end', patience
 });
 
 test.concurrent('SIGTERM while it is being raised leaves nothing behind', patience, async () => {
-  using start = new Start(behindNpm);
+  await using start = await Start.command(behindNpm);
   await start.said('✓ Kubernetes control plane');
   start.signal('SIGTERM');
   expect(await start.ended(), start.output).toBe(130);

@@ -35,7 +35,11 @@ export async function jumpAndComeBack(
   const workload = new Workload(arena.client, namespace);
   await workload.createNamespace();
   for (let index = 0; index < certificates; index++) await workload.add(index % 2 === 0 ? shortLife : longLife);
-  await using operator = new Supervisor({ program: [clockOperator, arena.kubeconfig], ipc: true }).start();
+  await using operator = new Supervisor({
+    cluster: arena.cluster,
+    program: [clockOperator, arena.kubeconfig],
+    ipc: true,
+  }).start();
   await witness.settled(operator);
   const issued: { hours: number; count: number }[] = [];
   for (const position of positions) {

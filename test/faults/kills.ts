@@ -44,7 +44,8 @@ export async function killAgainAndAgain(
   await workload.createNamespace();
   for (let index = 0; index < population / 2; index++) await workload.add();
   const started = performance.now();
-  await using operator = new Supervisor({ program: operatorCommand(arena, { flags: ['--no-leader-elect'] }) }).start();
+  const program = operatorCommand(arena, { flags: ['--no-leader-elect'] });
+  await using operator = new Supervisor({ cluster: arena.cluster, program }).start();
   await untilWrites(witness, 1, 0, 60_000);
   // A random moment is one of the start as often as one of the work after it, however slow the machine is.
   const span = 2 * (performance.now() - started);

@@ -142,8 +142,8 @@ export async function faultAfterFault(
   const workload = new Workload(arena.client, namespace);
   await workload.createNamespace();
   for (let index = 0; index < certificates; index++) await workload.add();
-  const kubeconfig = kubeconfigThrough(arena, proxy);
-  await using operator = new Supervisor({ program: operatorCommand(arena, { kubeconfig }) }).start();
+  const program = operatorCommand(arena, { kubeconfig: kubeconfigThrough(arena, proxy) });
+  await using operator = new Supervisor({ cluster: arena.cluster, program }).start();
   await witness.settled(operator);
   const scene: Scene = {
     arena,

@@ -53,7 +53,7 @@ export async function soak(
   await workload.createNamespace();
   for (let index = 0; index < certificates; index++) await workload.add({ duration: '720h' });
   const program = ['--expose-gc', clockOperator, kubeconfigThrough(arena, proxy), String(speed)];
-  await using operator = new Supervisor({ program, ipc: true }).start();
+  await using operator = new Supervisor({ cluster: arena.cluster, program, ipc: true }).start();
   await witness.settled(operator);
   const heap: number[] = [];
   const resident: number[] = [];

@@ -1,10 +1,13 @@
 /** Runs the operator as a node does: what ends is started again at once. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Cluster } from '../cluster/index.ts';
 
 export interface SupervisorOptions {
+  /** The operator ends with it at the latest. */
+  readonly cluster: Cluster;
   /** The file that node runs, and its arguments. */
   readonly program: readonly string[];
   /** Can be sent messages: see `send`. */
@@ -79,17 +82,14 @@ export class Supervisor implements AsyncDisposable {
   async #run(): Promise<void> {
     while (!this.#stopping) {
       this.#starts += 1;
-      const child = spawn(process.execPath, [...this.#options.program], {
+      const child = this.#options.cluster.launch([process.execPath, ...this.#options.program], {
         stdio: ['ignore', 'pipe', 'pipe', ...(this.#options.ipc ? (['ipc'] as const) : [])],
       });
       this.#child = child;
-      const killOnExit = (): void => void child.kill('SIGKILL');
-      process.once('exit', killOnExit);
       for (const stream of [child.stdout, child.stderr]) {
         if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#take(line));
       }
       const [code, signal] = await once(child, 'exit');
-      process.removeListener('exit', killOnExit);
       if (this.#stopping) return;
       if (!this.#killing) {
         this.ends.push(`${String(signal ?? code)}: ${this.lines.at(-1) ?? 'without a word'}`);

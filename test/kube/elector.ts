@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { Cluster } from '../cluster/index.ts';
 
 export interface ElectorOptions {
   readonly kubeconfig: string;
@@ -23,9 +23,11 @@ export interface Elector {
   kill(): Promise<void>;
 }
 
-export async function startElector(options: ElectorOptions): Promise<Elector> {
+/** It ends with the cluster at the latest. */
+export async function startElector(cluster: Cluster, more: Omit<ElectorOptions, 'kubeconfig'>): Promise<Elector> {
+  const options: ElectorOptions = { ...more, kubeconfig: cluster.kubeconfig };
   const script = fileURLToPath(new URL('./electorProcess.ts', import.meta.url));
-  const child: ChildProcess = spawn(process.execPath, [script, JSON.stringify(options)], {
+  const child = cluster.launch([process.execPath, script, JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit');

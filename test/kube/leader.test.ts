@@ -183,7 +183,7 @@ describe('two candidates', () => {
 
 describe('a process that leads', () => {
   async function elector(namespace: string, identity: string) {
-    const process = await startElector({ kubeconfig: cluster.kubeconfig, namespace, identity, ...FAST });
+    const process = await startElector(cluster, { namespace, identity, ...FAST });
     cleanUp.push(() => process.kill());
     return process;
   }

@@ -1,4 +1,4 @@
-import { type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 
 export interface CommandResult {
   readonly code: number;
@@ -22,20 +22,24 @@ export class CommandError extends Error {
 export interface CommandOptions extends Pick<SpawnOptions, 'cwd' | 'env' | 'signal'> {
   /** Called with each line of stderr as it comes. */
   readonly onErrorLine?: (line: string) => void;
+  /** Starts the process (default: as any child), for example so that it ends with a guarded directory; takes no `signal`. */
+  readonly launch?: ((command: readonly [string, ...string[]], options: LaunchOptions) => ChildProcess) | undefined;
 }
+
+type LaunchOptions = Pick<SpawnOptions, 'cwd' | 'env'> & { readonly stdio: ['ignore', 'pipe', 'pipe'] };
 
 /** Runs a command without a shell, its input empty, and resolves with what it wrote. @throws CommandError with everything that it wrote. */
 export function run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-  const { onErrorLine, ...rest } = options;
+  const { onErrorLine, launch = ([first, ...words], how) => spawn(first, words, how), ...rest } = options;
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...rest, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = launch([command, ...args], { ...rest, stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';
     let line = '';
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
       stdout += chunk;
     });
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
       stderr += chunk;
       if (onErrorLine === undefined) return;
       const lines = (line + chunk).split('\n');

@@ -1,10 +1,10 @@
 /** The programs of examples/, as processes of their own. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
-import type { GuardedDirectory } from '../cluster/guardian.ts';
+import type { Command, GuardedDirectory } from '../cluster/guardian.ts';
 import { CommandError, run } from './command.ts';
 import { goProgram } from './goProgram.ts';
 import { noProgress, type Progress } from './progress.ts';
@@ -35,7 +35,7 @@ export async function exampleCommand(
   language: Language,
   role: Role,
   progress: Progress = noProgress,
-): Promise<readonly [command: string, ...args: string[]]> {
+): Promise<Command> {
   switch (language) {
     case 'go':
       return [await goProgram(join(examples, 'go'), progress, role)];
@@ -79,7 +79,12 @@ export class ExampleProgram {
   readonly #listeners = new Set<(line: ProgramLine) => void>();
   readonly #closed: Promise<unknown>;
 
-  constructor(name: string, child: ChildProcess) {
+  /** It ends with the guarded directory at the latest. */
+  static launch(name: string, guarded: GuardedDirectory, command: Command): ExampleProgram {
+    return new ExampleProgram(name, guarded.launch(command, { stdio: ['ignore', 'pipe', 'pipe'] }));
+  }
+
+  private constructor(name: string, child: ChildProcess) {
     this.name = name;
     this.child = child;
     this.#closed = once(child, 'close');
@@ -150,22 +155,4 @@ function parseLine(text: string): ProgramLine | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Starts a program that ends, in whatever way we end, with the guarded directory; a path in that directory must be among `args`. */
-export function launchGuarded(
-  guarded: GuardedDirectory,
-  command: readonly [string, ...string[]],
-  args: readonly string[],
-): ChildProcess {
-  const [shell, ...script] = guarded.launcher;
-  const child = spawn(shell, [...script, ...command, ...args], {
-    cwd: guarded.path,
-    detached: true, // Ctrl-C in the terminal reaches only us: in what order the parts go is for us to say
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  child.once('exit', () => {
-    if (child.pid !== undefined) guarded.forget(child.pid);
-  });
-  return child;
 }

@@ -3,7 +3,7 @@ import { chmod, readdir } from 'node:fs/promises';
 import { arch, homedir, platform } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { z } from 'zod';
-import { CommandError, run } from './command.ts';
+import { CommandError, type CommandOptions, run } from './command.ts';
 import { type Progress, withProgress } from './progress.ts';
 
 /** A Go command that is new enough, and the environment to run it in. */
@@ -165,8 +165,8 @@ export interface GoBuild {
   readonly name: string;
   /** Where the program goes. Not atomic: build beside, then rename. */
   readonly output: string;
-  /** Words before the command line of `go build`, for example to have it watched. */
-  readonly launcher?: readonly [command: string, ...args: string[]];
+  /** Starts `go build`, for example so that it is watched. Default: as any child. */
+  readonly launch?: CommandOptions['launch'];
   /** `-X` values for the linker. They cost a relink only, so they are not part of the build cache. */
   readonly values?: Readonly<Record<string, string>>;
 }
@@ -194,9 +194,9 @@ export async function goBuild(go: Go, build: GoBuild, progress: Progress): Promi
       const total = listed.stdout.split('\n').filter((line) => line !== '').length;
       stage = `${total} packages to compile`;
       const command = ['build', '-v', ...flags, '-o', build.output, build.package];
-      const [first, ...words] = build.launcher === undefined ? [go.command] : [...build.launcher, go.command];
-      await run(first, [...words, ...command], {
+      await run(go.command, command, {
         ...options,
+        launch: build.launch,
         onErrorLine: (line) => {
           count(line);
           if (!/^[\w.~/-]+$/.test(line)) return; // -v prints each package when its turn has come

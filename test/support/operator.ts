@@ -1,5 +1,5 @@
 /** The operator as a process of its own beside a test cluster, with the permissions that users give it and no others. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -114,14 +114,15 @@ export class OperatorProcess implements AsyncDisposable {
   }
 }
 
-/** Starts the operator against a cluster on which `installOperator` has run. It ends with this process at the latest. */
+/** Starts the operator against a cluster on which `installOperator` has run. It ends with the cluster at the latest. */
 export async function startOperatorProcess(
   cluster: Cluster,
   options: OperatorProcessOptions = {},
 ): Promise<OperatorProcess> {
   const kubeconfig = options.kubeconfig ?? (await cluster.kubeconfigFor(operatorUser));
   const flags = options.flags ?? ['--create-default-authority'];
-  const args = [
+  const command = [
+    process.execPath,
     ...(options.program ?? [`${root}/src/main.ts`]),
     '--kubeconfig',
     kubeconfig,
@@ -130,15 +131,11 @@ export async function startOperatorProcess(
     '--health-host',
     '127.0.0.1',
     ...flags,
-  ];
-  const child = spawn(process.execPath, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...options.env },
-  });
-  const operator = new OperatorProcess(child);
-  const killOnExit = (): void => void child.kill('SIGKILL');
-  process.once('exit', killOnExit);
-  child.once('exit', () => process.removeListener('exit', killOnExit));
+  ] as const;
+  const stdio = ['ignore', 'pipe', 'pipe'] as const;
+  const operator = new OperatorProcess(
+    cluster.launch(command, { stdio: [...stdio], env: { ...process.env, ...options.env } }),
+  );
   if (options.noWait !== true) await operator.ready(options.readyTimeoutMs);
   return operator;
 }
