@@ -109,7 +109,12 @@ export class SecretWriter {
   /** A person or program that has changed the Secret, as the API server's managed fields name it. */
   async rivalOf(record: CertificateRecord, signal: AbortSignal): Promise<string> {
     const raw = await this.#get(record, signal);
-    return (raw && lastWriter(raw)) ?? 'an unknown writer (it deletes the Secret; the audit log knows who)';
+    if (raw === undefined) return 'an unknown writer (it deletes the Secret; the audit log knows who)';
+    // What a webhook changes in our own request counts as ours in managedFields.
+    return (
+      lastWriter(raw) ??
+      'an unknown writer (perhaps a webhook that changes it while it is written: see kubectl get mutatingwebhookconfigurations)'
+    );
   }
 
   /** Signs and writes a new certificate. */

@@ -6,6 +6,7 @@ import {
   type Clock,
   type EventRecorder,
   isNotFound,
+  isStatus,
   type Log,
   mergePatch,
   type Store,
@@ -52,12 +53,11 @@ export class Teller {
     if (conditions === before.conditions) return;
     this.#options.log.error({ namespace: record.namespace, name: record.name, error: problem }, 'invalid spec');
     this.#warn(record, 'SpecInvalid', message);
-    await this.#patch(
-      record,
-      before,
-      { ...before, conditions: [...conditions], observedGeneration: record.generation },
-      signal,
-    );
+    const after = { ...before, conditions: [...conditions], observedGeneration: record.generation };
+    await this.#patch(record, before, after, signal).catch((error: unknown) => {
+      // Where a field is not even of the right type, the API server refuses any status. The event has told of it, and only an edit helps.
+      if (!isStatus(error, 422)) throw error;
+    });
   }
 
   /** Once per refusal, also where nothing is due yet: a rule that was withdrawn must be heard of long before expiry. */
