@@ -20,6 +20,7 @@ import {
   decodeAuthority,
   decodeCaSecret,
   ensureDefaultAuthority,
+  type IssuerInUse,
 } from './authority/index.ts';
 import {
   CertificateController,
@@ -177,6 +178,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     catalogue,
     usersOf: (authority) => certificateController.claims.ofAuthority(authority),
     rootsInUse: (authority) => rootsInUse(secrets, authority),
+    issuersInUse: (authority) => issuersInUse(secrets, authority),
   });
   namespaces.subscribe(({ key, before, after }) => {
     if (JSON.stringify(before?.labels) !== JSON.stringify(after?.labels)) certificateController.namespaceChanged(key);
@@ -294,4 +296,20 @@ function rootsInUse(secrets: Store<SecretRecord>, authority: string): string[] {
     for (const fingerprint of content.roots.split(',')) if (fingerprint !== '') roots.add(fingerprint);
   }
   return [...roots];
+}
+
+/** One Secret for each chain, the most frequent first: whoever may write a Secret may put a chain of their own beside a leaf. */
+function issuersInUse(secrets: Store<SecretRecord>, authority: string): IssuerInUse[] {
+  const chains = new Map<string, { readonly issuerId: string; readonly secret: string; count: number }>();
+  for (const [secret, { authority: signedBy, content }] of secrets.entries()) {
+    if (signedBy !== authority || content.state !== 'sound') continue;
+    const { issuerId } = content.leaf;
+    const chain = chains.get(`${issuerId} ${content.chainDigest}`);
+    if (chain !== undefined) chain.count += 1;
+    else chains.set(`${issuerId} ${content.chainDigest}`, { issuerId, secret, count: 1 });
+  }
+  const byIssuer = new Map<string, string[]>();
+  for (const { issuerId, secret } of [...chains.values()].sort((a, b) => b.count - a.count))
+    byIssuer.set(issuerId, [...(byIssuer.get(issuerId) ?? []), secret]);
+  return [...byIssuer].map(([issuerId, found]) => ({ issuerId, secrets: found }));
 }

@@ -165,7 +165,8 @@ const certificateFields = {
 
 export const certificateAuthorityStatusSchema = z.object({
   conditions: conditionsField(
-    'Ready: the authority signs certificates; otherwise the reason says what stands in the way.',
+    `Ready: the authority signs certificates; otherwise the reason says what stands in the way. Expiring: only there
+    while the root, or the CA that was brought along, nears its end.`,
   ).optional(),
   observedGeneration: observedGenerationField.optional(),
   phase: field(

@@ -36,10 +36,10 @@ export const annotations = {
    */
   adopt: key('adopt'),
   /**
-   * On a CertificateAuthority whose root's Secret is lost: the root's fingerprint, by which its loss is accepted and a
-   * new root made.
+   * On a CertificateAuthority of which a root's or issuing CA's Secret is lost: fingerprints of the lost CAs, separated
+   * by commas, by which their loss is accepted and others made.
    */
-  replaceMissingRoot: key('replace-missing-root'),
+  replaceMissing: key('replace-missing'),
 
   // Written by the operator on a WorkloadCertificate's Secret.
   /**

@@ -18,10 +18,13 @@ const userAnnotations: readonly (readonly [key: string, on: string, meaning: str
       'take it over and replace its contents.',
   ],
   [
-    annotations.replaceMissingRoot,
+    annotations.replaceMissing,
     'CertificateAuthority',
-    'Where the Secret of the root is lost: the fingerprint of that root, which says that its loss is accepted and a' +
-      ' new root may be made. Every peer then has to learn the new root.',
+    'Where Secrets of the root or of an issuing CA are lost (condition KeyMissing) and no backup has them: the SHA-256 ' +
+      'fingerprints of the lost CAs, separated by commas, as the condition’s message shows them. Their loss is then ' +
+      'accepted and others are made: under a healthy root a new issuing CA, by which every certificate of the lost one is ' +
+      'issued anew; else a new root, which every peer has to learn. A fingerprint accepts the loss of that one CA and of ' +
+      'no later one, so the annotation may stay.',
   ],
 ];
 

@@ -1,14 +1,15 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { DAY, generationOf, makeCa, NOW, type TestCa } from './builders.fixture.ts';
 import type { BrokenGeneration } from './generation.ts';
-import { planSelfSigned, type Remembered, type SelfSignedSpec } from './lifecycle.ts';
+import { planSelfSigned, type SelfSignedSpec } from './lifecycle.ts';
+import type { Remembered } from './lost.ts';
 
 const spec: SelfSignedSpec = {
   root: { durationSeconds: 3650 * 86_400, key: { algorithm: 'ECDSA' } },
   issuing: { durationSeconds: 360 * 86_400, key: { algorithm: 'ECDSA' } },
   maxCertificateDurationSeconds: 30 * 86_400,
 };
-const nothing: Remembered = { roots: [], rootsInUse: [], acceptedLoss: undefined };
+const nothing: Remembered = { noted: [], rootsInUse: [], issuersInUse: [], acceptedLoss: undefined };
 
 let root: TestCa;
 let otherRoot: TestCa;
@@ -83,10 +84,9 @@ describe('the issuing CA', () => {
   });
 
   test('without its key still stands for its certificates, while another signs', () => {
-    const { step, trustedIssuing, issuing } = plan([root1(), issuing1(false)]);
-    expect(step).toMatchObject({ step: 'CreateIssuing', number: 2 });
-    expect(issuing).toBeUndefined();
-    expect(trustedIssuing).toHaveLength(1);
+    const both = plan([root1(), issuing1(false), issuing2()], {}, NOW + 250 * DAY);
+    expect([both.step.step, both.problem, both.issuing?.number]).toEqual(['None', undefined, 2]);
+    expect(both.trustedIssuing).toHaveLength(2);
   });
 
   test('that no root of the authority has signed is not trusted', async () => {
@@ -107,7 +107,8 @@ describe('the issuing CA', () => {
 
 describe('numbers', () => {
   test('go on after generations that cannot be read', () => {
-    const { step, problem } = plan([root1(), broken('default-issuing-7'), broken('default-root-9')]);
+    const found = [root1(), issuing1(), broken('default-issuing-7'), broken('default-root-9')];
+    const { step, problem } = plan(found, {}, NOW + 240 * DAY);
     expect(step).toMatchObject({ step: 'CreateIssuing', number: 8 });
     expect(problem).toMatchObject({
       reason: 'GenerationBroken',
@@ -149,7 +150,9 @@ describe('roots', () => {
 });
 
 describe('a root whose Secret is lost', () => {
-  const remembered = () => ({ roots: [{ fingerprint: root.certificate.fingerprint, secretName: 'default-root-1' }] });
+  const remembered = () => ({
+    noted: [{ role: 'Root' as const, fingerprint: root.certificate.fingerprint, secretName: 'default-root-1' }],
+  });
 
   test.each([
     ['status', () => remembered()],
@@ -158,7 +161,7 @@ describe('a root whose Secret is lost', () => {
     const { step, problem, lost } = plan([], memory());
     expect(step.step).toBe('None');
     expect(problem?.reason).toBe('KeyMissing');
-    expect(problem?.message).toContain(`replace-missing-root=${root.certificate.fingerprint}`);
+    expect(problem?.message).toContain(`replace-missing=${root.certificate.fingerprint}`);
     expect(lost.map(({ fingerprint }) => fingerprint)).toEqual([root.certificate.fingerprint]);
   });
 
@@ -213,6 +216,127 @@ describe('a root whose Secret is lost', () => {
 
   test('comes back with its Secret', () => {
     expect(plan([root1(), issuing1()], remembered()).problem).toBeUndefined();
+  });
+});
+
+describe('an issuing CA whose Secret is lost under a healthy root', () => {
+  const noted = () => [
+    {
+      role: 'Issuing' as const,
+      fingerprint: issuing.certificate.fingerprint,
+      secretName: 'default-issuing-1',
+      notAfter: issuing.certificate.notAfter.getTime(),
+    },
+  ];
+  const inUse = () => [issuing.certificate];
+
+  test.each([
+    ['status', () => ({ noted: noted() })],
+    ['leaves in use', () => ({ issuersInUse: inUse() })],
+    ['both', () => ({ noted: noted(), issuersInUse: inUse() })],
+  ])('is remembered by %s and never silently remade', (_, memory) => {
+    const { step, problem, issuing: signing, lost } = plan([root1()], memory());
+    expect([step.step, signing, problem?.reason]).toEqual(['None', undefined, 'KeyMissing']);
+    expect(lost).toEqual([{ ...noted()[0] }]);
+    expect(problem?.message).toContain('"default-issuing-1"');
+    expect(problem?.message).toContain('The root in Secret "default-root-1" is healthy');
+    expect(problem?.message).toContain('nothing can be signed');
+    expect(problem?.message).toContain('Restore it from a backup');
+    expect(problem?.message).toContain(`mtls-operator.io/replace-missing=${issuing.certificate.fingerprint}`);
+  });
+
+  test('still stands for the leaves that tell of it', () => {
+    expect(plan([root1()], { issuersInUse: inUse() }).trustedIssuing.map(({ certificate }) => certificate)).toEqual(
+      inUse(),
+    );
+  });
+
+  test('is not believed from a leaf Secret unless a root of the authority has signed it', async () => {
+    const stranger = await makeCa({ name: 'issuing 1', issuer: otherRoot });
+    const issuersInUse = [stranger.certificate, otherRoot.certificate, root.certificate];
+    expect(plan([root1()], { issuersInUse }).step).toMatchObject({ step: 'CreateIssuing', number: 1 });
+  });
+
+  test.each([
+    ['the Secret without its key', () => issuing1(false), 'KeyMissing'],
+    ['a Secret that cannot be read', () => broken('default-issuing-1'), 'GenerationBroken'],
+  ])('and %s is no reason to make another', (_, left, reason) => {
+    for (const memory of [{}, { noted: noted() }, { issuersInUse: inUse() }]) {
+      const { step, problem } = plan([root1(), left()], memory);
+      expect([step.step, problem?.reason]).toEqual(['None', reason]);
+      expect(problem?.message).toContain('"default-issuing-1"');
+    }
+  });
+
+  test('comes back with its Secret, and nothing is made', () => {
+    const { step, problem, lost } = plan([root1(), issuing1()], { noted: noted(), issuersInUse: inUse() });
+    expect([step.step, problem, lost]).toEqual(['None', undefined, []]);
+  });
+
+  test('and accepted is replaced under a new number, and stands for its leaves no more', () => {
+    const acceptedLoss = ` ${issuing.certificate.fingerprint.toUpperCase()},${'0'.repeat(64)}`;
+    for (const found of [[root1()], [root1(), issuing1(false)]]) {
+      for (const memory of [{ noted: noted() }, { issuersInUse: inUse() }]) {
+        const { step, trustedIssuing, problem } = plan(found, { ...memory, acceptedLoss });
+        expect(step).toMatchObject({ step: 'CreateIssuing', number: 2 });
+        expect([trustedIssuing, problem]).toEqual([[], undefined]);
+      }
+    }
+  });
+
+  test('is not replaced where the loss of another is accepted', () => {
+    const { step, problem } = plan([root1()], { noted: noted(), acceptedLoss: newer.certificate.fingerprint });
+    expect([step.step, problem?.reason]).toEqual(['None', 'KeyMissing']);
+  });
+
+  test('and has ended is replaced: no certificate of it is alive', () => {
+    expect(plan([root1()], { noted: noted() }).wakeAt).toBe(NOW + 360 * DAY);
+    const { step } = plan([root1()], { noted: noted(), issuersInUse: inUse() }, NOW + 360 * DAY);
+    expect(step).toMatchObject({ step: 'CreateIssuing', number: 2 });
+  });
+
+  test('while another signs is no problem, and is told of only if leaves hang on it', () => {
+    const now = NOW + 250 * DAY;
+    const unused = plan([root1(), issuing2()], { noted: noted() }, now);
+    expect([unused.step.step, unused.problem, unused.note, unused.lost]).toEqual(['None', undefined, undefined, []]);
+    const used = plan([root1(), issuing2()], { noted: noted(), issuersInUse: inUse() }, now);
+    expect([used.step.step, used.problem, used.issuing?.number]).toEqual(['None', undefined, 2]);
+    expect(used.note).toContain('"default-issuing-1"');
+    expect(used.trustedIssuing.map(({ number }) => number)).toEqual([2, 1]);
+  });
+
+  test('leaves an older one to sign and be renewed, under a number that nobody had', () => {
+    const lostNewer = {
+      noted: [
+        { role: 'Issuing' as const, fingerprint: newer.certificate.fingerprint, secretName: 'default-issuing-2' },
+      ],
+    };
+    const { step, issuing: signing } = plan([root1(), issuing1()], lostNewer, NOW + 250 * DAY);
+    expect(signing?.number).toBe(1);
+    expect(step).toMatchObject({ step: 'CreateIssuing', number: 3 });
+  });
+
+  test('together with its root is told of in one message, and each has to be accepted', () => {
+    const gone = { role: 'Root' as const, fingerprint: root.certificate.fingerprint, secretName: 'default-root-1' };
+    const memory = { noted: [gone, ...noted()] };
+    const both = [root, issuing].map(({ certificate }) => certificate.fingerprint).join(',');
+    expect(plan([], memory).problem?.message).toContain(`replace-missing=${both}`);
+    const one = plan([], { ...memory, acceptedLoss: root.certificate.fingerprint });
+    expect([one.step.step, one.problem?.reason]).toEqual(['None', 'KeyMissing']);
+    expect(plan([], { ...memory, acceptedLoss: both }).step).toEqual({ step: 'CreateRoot', number: 2 });
+  });
+
+  test('is not missed where none ever was: a crash between root and issuing CA', () => {
+    const noRoots = [
+      { role: 'Root' as const, fingerprint: root.certificate.fingerprint, secretName: 'default-root-1' },
+    ];
+    expect(plan([root1()], { noted: noRoots }).step).toMatchObject({ step: 'CreateIssuing', number: 1 });
+  });
+
+  test('is not missed before the renewal of the present one has made it', () => {
+    const { step, problem } = plan([root1(), issuing1()], { noted: noted(), issuersInUse: inUse() }, NOW + 240 * DAY);
+    expect(step).toMatchObject({ step: 'CreateIssuing', number: 2 });
+    expect(problem).toBeUndefined();
   });
 });
 

@@ -4,6 +4,19 @@
  */
 import { isSignedBy, type KeySpec } from '../pki/index.ts';
 import type { BrokenGeneration, Generation, Role } from './generation.ts';
+import {
+  acceptedLosses,
+  describeLoss,
+  describeSuperseded,
+  issuingWithoutSecret,
+  type LostCa,
+  lostIssuing,
+  lostRoots,
+  numberIn,
+  type Remembered,
+  untilWhen,
+} from './lost.ts';
+import { isOver } from './retirement.ts';
 
 const SECOND = 1000;
 
@@ -11,24 +24,6 @@ export interface SelfSignedSpec {
   readonly root: { readonly durationSeconds: number; readonly key: KeySpec };
   readonly issuing: { readonly durationSeconds: number; readonly key: KeySpec };
   readonly maxCertificateDurationSeconds: number;
-}
-
-/** What is remembered of roots elsewhere than in their own Secrets; a restore may have lost the one or the other. */
-export interface Remembered {
-  /** Roots that stand in status, with the Secret that held them where known. */
-  readonly roots: readonly LostRoot[];
-  /**
-   * Fingerprints of roots in ca.crt of leaf Secrets. Whoever may write a Secret may put anything there, so this counts only where the CA's own
-   * Secrets say nothing at all.
-   */
-  readonly rootsInUse: readonly string[];
-  /** The roots whose loss the user has accepted (annotation replace-missing-root): fingerprints, separated by commas. */
-  readonly acceptedLoss: string | undefined;
-}
-
-export interface LostRoot {
-  readonly fingerprint: string;
-  readonly secretName?: string | undefined;
 }
 
 export type Step =
@@ -45,14 +40,20 @@ export interface Plan {
   readonly trustedIssuing: readonly Generation[];
   /** Roots that belong into ca.crt. */
   readonly trustedRoots: readonly Generation[];
-  /** Superseded issuing CAs of which no leaf can be alive: their keys are only a liability. */
+  /** Superseded issuing CAs of which, by our clock, no leaf can be alive: their keys are only a liability. */
   readonly expired: readonly Generation[];
+  /** Issuing CAs that have their key. */
+  readonly able: readonly Generation[];
   /** When the issuing CA is renewed, ms. */
   readonly renewalTime: number | undefined;
   /** When time alone next changes this plan, ms. */
   readonly wakeAt: number;
-  /** Roots whose Secret is gone, unless that is accepted: status must go on remembering them. */
-  readonly lost: readonly LostRoot[];
+  /** CAs whose Secret is gone and missed, unless that is accepted: status must go on remembering them. */
+  readonly lost: readonly LostCa[];
+  /** The root that is near its end, if it is. */
+  readonly ending: Generation | undefined;
+  /** What is to be said although the authority signs. */
+  readonly note?: string | undefined;
   readonly problem?: { readonly reason: 'KeyMissing' | 'GenerationBroken' | 'RootExpired'; readonly message: string };
 }
 
@@ -64,31 +65,46 @@ export function planSelfSigned(
 ): Plan {
   const generations = found.filter((item): item is Generation => 'certificate' in item);
   const broken = found.filter((item): item is BrokenGeneration => 'problem' in item);
-  const alive = (generation: Generation) => generation.certificate.notAfter.getTime() > now;
-  const begun = (generation: Generation) => generation.certificate.notBefore.getTime() <= now;
-  const issuingAll = generations.filter(({ role }) => role === 'Issuing').sort(newestFirst);
+  const alive = ({ certificate }: Generation) => certificate.notAfter.getTime() > now;
+  const begun = ({ certificate }: Generation) => certificate.notBefore.getTime() <= now;
+  const issuingFound = generations.filter(({ role }) => role === 'Issuing');
   const rootsFound = generations.filter(({ role }) => role === 'Root').sort(newestFirst);
-  const rootsKnown = [...rootsFound, ...rootsWithoutSecret(rootsFound, issuingAll)];
+  const rootsKnown = [...rootsFound, ...rootsWithoutSecret(rootsFound, issuingFound)];
+  const recovered = issuingWithoutSecret(issuingFound, rootsKnown, remembered);
+  const givenUp = acceptedLosses(remembered);
+  const issuingKnown = [...issuingFound, ...recovered]
+    .filter(({ certificate, privateKey }) => privateKey !== undefined || !givenUp.has(certificate.fingerprint))
+    .sort(newestFirst);
   const trustedRoots = rootsKnown.filter(alive);
-  const signer = trustedRoots.find(({ privateKey }) => privateKey !== undefined);
-  const trustedIssuing = issuingAll.filter(
+  const signer = trustedRoots.find(hasKey);
+  const trustedIssuing = issuingKnown.filter(
     (issuing) => alive(issuing) && trustedRoots.some((root) => isSignedBy(issuing.certificate, root.certificate)),
   );
-  const able = trustedIssuing.filter(({ privateKey }) => privateKey !== undefined);
+  const able = trustedIssuing.filter(hasKey);
   // One that was made by a clock that ran ahead is good for nobody yet; it is better than none where even the root is not valid yet.
   const issuing = able.find(begun) ?? (signer !== undefined && begun(signer) ? undefined : able[0]);
   const renewalTime = issuing && issuingRenewalTime(issuing, signer, spec);
-  const lost = lostRoots(rootsFound, rootsKnown, remembered);
+  const missingRoots = lostRoots(rootsFound, rootsKnown, remembered);
+  const missingIssuing = lostIssuing(issuingFound, recovered, broken, remembered, now);
+  const inUse = new Set(recovered.map(({ certificate }) => certificate.fingerprint));
+  // While another signs, one that nothing hangs on is not missed.
+  const missed = issuing === undefined ? missingIssuing : missingIssuing.filter((ca) => inUse.has(ca.fingerprint));
+  const topmost = signer ?? trustedRoots[0];
+  const warnAt = topmost && warnOfEndAt(topmost, spec);
   const base = {
     issuing,
     root: trustedRoots[0],
     trustedIssuing,
     trustedRoots,
-    expired: issuingAll.filter((old) => !alive(old) && issuing !== undefined),
+    able,
+    expired: issuing === undefined ? [] : issuingFound.filter((old) => isOver(old, able, now)),
     renewalTime,
-    lost,
+    lost: [...missingRoots, ...missed],
+    ending: warnAt !== undefined && now >= warnAt ? topmost : undefined,
     wakeAt: earliest(now, [
       renewalTime,
+      warnAt,
+      ...missingIssuing.map(({ notAfter }) => notAfter),
       ...[...trustedIssuing, ...trustedRoots].flatMap(({ certificate }) => [
         certificate.notBefore.getTime(),
         certificate.notAfter.getTime(),
@@ -100,21 +116,36 @@ export function planSelfSigned(
     Math.max(
       0,
       ...items.map(({ number }) => number),
-      ...[...broken, ...lost, ...remembered.roots].map(numberIn(role)),
+      ...[...broken, ...recovered, ...missingRoots, ...remembered.noted].map(numberIn(role)),
     ) + 1;
 
-  const notice = damageOf(broken) ?? (lost.length > 0 ? rootMissing(lost, signer, issuing) : undefined);
+  // What stands in the way of signing, or of the root's next signature.
+  const missing = [...missingRoots, ...(issuing === undefined ? missed : [])];
+  const loss =
+    missing.length === 0
+      ? undefined
+      : ({ reason: 'KeyMissing', message: describeLoss(missing, signer, issuing) } as const);
+  const notice = damageOf(broken) ?? loss;
   if (signer === undefined) {
     const problem = notice ?? rootKeyMissing(trustedRoots.find(hasSecret), issuing) ?? rootExpired(rootsFound);
     if (problem !== undefined) return { ...base, step: nothing, problem };
     return { ...base, step: { step: 'CreateRoot', number: numberOfNext('Root', rootsKnown) } };
   }
+  const note = issuing === undefined ? undefined : describeSuperseded(missed);
+  const told = { ...base, ...(note === undefined ? {} : { note }), ...(notice && { problem: notice }) };
   const because = whyNewIssuing(issuing, renewalTime, now);
-  const step =
-    because === undefined
-      ? nothing
-      : ({ step: 'CreateIssuing', number: numberOfNext('Issuing', issuingAll), root: signer, because } as const);
-  return { ...base, step, ...(notice && { problem: notice }) };
+  // One that is merely missing, or cannot be read, may come back with a backup: its certificates would have been reissued for nothing.
+  const awaited = issuing === undefined && (missed.length > 0 || broken.some((item) => numberIn('Root')(item) === 0));
+  if (because === undefined || awaited) return { ...told, step: nothing };
+  const number = numberOfNext('Issuing', [...issuingFound, ...recovered]);
+  return { ...told, step: { step: 'CreateIssuing', number, root: signer, because } };
+}
+
+/** A tenth of its life before its end at the latest, and while an issuing CA still gets its whole duration under it (ms). */
+function warnOfEndAt({ certificate }: Generation, spec: SelfSignedSpec): number {
+  const notAfter = certificate.notAfter.getTime();
+  const life = notAfter - certificate.notBefore.getTime();
+  return Math.ceil(notAfter - Math.max(life / 10, spec.issuing.durationSeconds * SECOND));
 }
 
 /**
@@ -162,20 +193,7 @@ function rootsWithoutSecret(found: readonly Generation[], issuing: readonly Gene
 }
 
 const hasSecret = ({ secretName }: Generation) => secretName !== '';
-
-function lostRoots(found: readonly Generation[], known: readonly Generation[], remembered: Remembered): LostRoot[] {
-  const hearsay = known.length > 0 ? [] : remembered.rootsInUse.map((fingerprint) => ({ fingerprint }));
-  const readFromBelow = known
-    .filter((root) => !hasSecret(root))
-    .map(({ certificate: { fingerprint } }) => ({ fingerprint }));
-  // The last one wins: status knows the names of Secrets.
-  const lost = new Map<string, LostRoot>(
-    [...hearsay, ...readFromBelow, ...remembered.roots].map((root) => [root.fingerprint, root]),
-  );
-  for (const { certificate } of found) lost.delete(certificate.fingerprint);
-  for (const accepted of remembered.acceptedLoss?.split(',') ?? []) lost.delete(accepted.trim());
-  return [...lost.values()];
-}
+const hasKey = ({ privateKey }: Generation) => privateKey !== undefined;
 
 type Problem = NonNullable<Plan['problem']>;
 
@@ -184,29 +202,6 @@ function damageOf(broken: readonly BrokenGeneration[]): Problem | undefined {
   const list = broken.map(({ secretName, problem }) => `Secret "${secretName}": ${problem}`).join('; ');
   const message = `a CA generation cannot be read; restore its Secret from a backup (docs/backup.md): ${list}`;
   return { reason: 'GenerationBroken', message };
-}
-
-function untilWhen(issuing: Generation | undefined): string {
-  if (issuing === undefined) return 'nothing can be signed';
-  return `certificates are signed until ${issuing.certificate.notAfter.toISOString()}`;
-}
-
-function rootMissing(
-  lost: readonly LostRoot[],
-  signer: Generation | undefined,
-  issuing: Generation | undefined,
-): Problem {
-  const names = lost.map(({ fingerprint, secretName }) =>
-    secretName === undefined ? fingerprint : `"${secretName}" (${fingerprint})`,
-  );
-  const meanwhile = signer === undefined ? `; meanwhile ${untilWhen(issuing)}` : '';
-  const fingerprints = lost.map(({ fingerprint }) => fingerprint).join(',');
-  return {
-    reason: 'KeyMissing',
-    message:
-      `the Secret of a root that workloads trust is gone: ${names.join(', ')}${meanwhile}. Restore it from a backup (docs/backup.md); ` +
-      `to give it up for good, annotate this CertificateAuthority with mtls-operator.io/replace-missing-root=${fingerprints}`,
-  };
 }
 
 function rootKeyMissing(root: Generation | undefined, issuing: Generation | undefined): Problem | undefined {
@@ -230,12 +225,6 @@ function rootExpired(roots: readonly Generation[]): Problem | undefined {
 
 function newestFirst(a: Generation, b: Generation): number {
   return b.number - a.number;
-}
-
-/** The number in the name of a generation's Secret of this role; 0 for others. A number is never used again, whatever became of it. */
-function numberIn(role: Role): (item: { readonly secretName?: string | undefined }) => number {
-  const suffix = new RegExp(`-${role.toLowerCase()}-(\\d{1,9})$`);
-  return ({ secretName = '' }) => Number(suffix.exec(secretName)?.[1] ?? 0);
 }
 
 function earliest(now: number, times: readonly (number | undefined)[]): number {

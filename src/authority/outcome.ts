@@ -2,7 +2,7 @@
 import { type CertificateAuthority, parseDuration } from '../api/index.ts';
 import { digestOf } from './digest.ts';
 import type { Plan } from './lifecycle.ts';
-import type { ProvidedResult } from './provided.ts';
+import type { ProvidedCa, ProvidedResult } from './provided.ts';
 import { bundleOf, issuingCaOf, knownIssuersOf } from './selfSigned.ts';
 import type { AuthorityFindings } from './status.ts';
 import { type AuthorityView, bundlePemOf, caIdOf, chainPemOf } from './view.ts';
@@ -15,7 +15,7 @@ export interface Outcome {
 }
 
 export function selfSignedOutcome(authority: CertificateAuthority, plan: Plan): Outcome {
-  const { issuing, root, problem, trustedRoots, trustedIssuing, renewalTime } = plan;
+  const { ending, issuing, note, root, problem, trustedRoots, trustedIssuing, renewalTime } = plan;
   const notReady = problem ?? { reason: 'Pending', message: 'the CA is being made' };
   const signs =
     issuing && `signs with ${issuing.certificate.subject}, valid until ${issuing.certificate.notAfter.toISOString()}`;
@@ -32,7 +32,16 @@ export function selfSignedOutcome(authority: CertificateAuthority, plan: Plan): 
       renewalTime,
     }),
     findings: {
-      ready: signs !== undefined && problem === undefined ? ready(signs) : { status: 'False', ...notReady },
+      ready:
+        signs !== undefined && problem === undefined
+          ? ready(note === undefined ? signs : `${signs}; ${note}`)
+          : { status: 'False', ...notReady },
+      ending: ending && {
+        reason: 'RootExpiring',
+        message:
+          `the root in Secret "${ending.secretName}" ends at ${ending.certificate.notAfter.toISOString()}, and with it everything below it: ` +
+          'make another CertificateAuthority and move the WorkloadCertificates there (spec.authorityRef) before',
+      },
       root,
       issuing,
       renewalTime,
@@ -44,7 +53,8 @@ export function selfSignedOutcome(authority: CertificateAuthority, plan: Plan): 
   };
 }
 
-export function providedOutcome(authority: CertificateAuthority, result: ProvidedResult): Outcome {
+/** @param now ms */
+export function providedOutcome(authority: CertificateAuthority, result: ProvidedResult, now: number): Outcome {
   const secretName = authority.spec.provided?.secretName ?? '';
   const nothing = { renewalTime: undefined, generations: [], lost: [] };
   if ('problem' in result) {
@@ -52,12 +62,20 @@ export function providedOutcome(authority: CertificateAuthority, result: Provide
     const unknown = { issuer: undefined, knownIssuers: new Map(), bundlePem: '', certificates: [] };
     return {
       view: viewOf(authority, { ...unknown, notReady: problem, renewalTime: undefined }),
-      findings: { ready: { status: 'False', ...problem }, root: undefined, issuing: undefined, roots: [], ...nothing },
+      findings: {
+        ready: { status: 'False', ...problem },
+        root: undefined,
+        issuing: undefined,
+        roots: [],
+        ending: undefined,
+        ...nothing,
+      },
       wakeAt: Number.MAX_SAFE_INTEGER,
     };
   }
   const { issuer, intermediates, roots, root, notAfter } = result.ca;
   const { certificate } = issuer;
+  const warnAt = warnOfEndAt(result.ca, parseDuration(authority.spec.maxCertificateDuration));
   const known = { notAfter, chainPem: chainPemOf(certificate, intermediates), fingerprint: certificate.fingerprint };
   return {
     view: viewOf(authority, {
@@ -78,9 +96,45 @@ export function providedOutcome(authority: CertificateAuthority, result: Provide
       root: { certificate: root, secretName },
       issuing: { certificate, secretName },
       roots,
+      ending:
+        now < warnAt
+          ? undefined
+          : {
+              reason: 'CAExpiring',
+              message:
+                `the CA in Secret "${secretName}", or one above it, ends at ${new Date(notAfter).toISOString()}, and with it every certificate: ` +
+                'put a longer one into the Secret before',
+            },
       ...nothing,
     },
-    wakeAt: notAfter,
+    wakeAt: now < warnAt ? warnAt : notAfter,
+  };
+}
+
+/** A tenth of its life before its end at the latest, and while a certificate still gets the longest duration under it (ms). */
+function warnOfEndAt({ issuer, notAfter }: ProvidedCa, maxDurationSeconds: number): number {
+  const life = notAfter - issuer.certificate.notBefore.getTime();
+  return Math.ceil(notAfter - Math.max(life / 10, maxDurationSeconds * 1000));
+}
+
+/**
+ * What is seen of an authority whose object cannot be read and never could since the start: nothing is known of its CAs, so nothing
+ * that hangs on them is judged.
+ */
+export function unreadableView(name: string, problem: string): AuthorityView {
+  const notReady = { reason: 'SpecInvalid', message: problem };
+  return {
+    name,
+    unreadable: problem,
+    spec: { trustDomain: '', maxCertificateDuration: '0s' },
+    maxDurationSeconds: 0,
+    issuer: undefined,
+    notReady,
+    knownIssuers: new Map(),
+    bundlePem: '',
+    certificates: [],
+    renewalTime: undefined,
+    digest: digestOf([name, notReady]),
   };
 }
 
@@ -90,7 +144,7 @@ function ready(message: string): AuthorityFindings['ready'] {
 
 function viewOf(
   { metadata, spec }: CertificateAuthority,
-  found: Omit<AuthorityView, 'name' | 'spec' | 'maxDurationSeconds' | 'digest'>,
+  found: Omit<AuthorityView, 'name' | 'unreadable' | 'spec' | 'maxDurationSeconds' | 'digest'>,
 ): AuthorityView {
   const maxDurationSeconds = parseDuration(spec.maxCertificateDuration);
   const { issuer, notReady, knownIssuers, bundlePem } = found;

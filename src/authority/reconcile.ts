@@ -2,16 +2,18 @@
 import {
   API_VERSION,
   AUTHORITY_FINALIZER,
-  annotations,
   type CertificateAuthority,
   certificateAuthorityKind,
+  certificateAuthorityStatusSchema,
+  findCondition,
   InvalidObjectError,
   parseCertificateAuthority,
+  setCondition,
 } from '../api/index.ts';
 import {
+  asRecord,
   type Clock,
   type EventRecorder,
-  isAlreadyExists,
   isNotFound,
   type Log,
   mergePatch,
@@ -21,14 +23,15 @@ import {
   type Store,
   type Transport,
 } from '../kube/index.ts';
-import { type BrokenGeneration, type Generation, generationOwner, generationSecretName } from './generation.ts';
-import { type Plan, planSelfSigned } from './lifecycle.ts';
-import { type Outcome, providedOutcome, selfSignedOutcome } from './outcome.ts';
+import type { BrokenGeneration, Generation } from './generation.ts';
+import { GenerationStore, type GenerationStoreOptions } from './generationStore.ts';
+import { type Plan, planSelfSigned, type SelfSignedSpec } from './lifecycle.ts';
+import { type Outcome, providedOutcome, selfSignedOutcome, unreadableView } from './outcome.ts';
 import { readProvided } from './provided.ts';
 import { rememberedOf } from './remembered.ts';
 import { makeGeneration, selfSignedSpec } from './selfSigned.ts';
-import { type AuthorityFindings, authorityStatus } from './status.ts';
-import { type AuthorityRecord, type CaSecretRecord, decodeAuthority, decodeCaSecret, readCaSecret } from './store.ts';
+import { type AuthorityFindings, authorityStatus, EXPIRING, iso } from './status.ts';
+import { type AuthorityRecord, type CaSecretRecord, decodeAuthority, readCaSecret } from './store.ts';
 import type { AuthorityCatalogue } from './view.ts';
 
 export interface AuthorityDependencies {
@@ -44,14 +47,18 @@ export interface AuthorityDependencies {
   readonly usersOf: (authority: string) => readonly string[];
   /** Fingerprints of the roots in ca.crt of the leaf Secrets that the authority has signed. */
   readonly rootsInUse: (authority: string) => readonly string[];
+  readonly issuersInUse: GenerationStoreOptions['issuersInUse'];
 }
 
 const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
 /** Root, then issuing CA, then a look at the result; one more for a rival that was faster. */
 const MAX_STEPS = 6;
+/** Where our clock and the API server's disagree about the end of a CA, they are compared again after so long (ms). */
+const CLOCK_RECHECK = 3_600_000;
 
 export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
   const { authorities, catalogue, clock, log, usersOf } = dependencies;
+  const generations = new GenerationStore(dependencies);
 
   return async function reconcile(name: string, signal: AbortSignal): Promise<ReconcileResult> {
     const record = authorities.get(name);
@@ -59,8 +66,11 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
       catalogue.remove(name);
       return {};
     }
-    const authority = parse(record, name);
-    if (authority === undefined) return {};
+    const authority = parse(record);
+    if ('problem' in authority) {
+      await unreadable(name, record, authority.problem, signal);
+      return {};
+    }
     if (authority.metadata.deletionTimestamp !== undefined && usersOf(name).length === 0) {
       await releaseFinalizer(authority, signal);
       return {};
@@ -73,18 +83,33 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     return outcome.wakeAt === Number.MAX_SAFE_INTEGER ? {} : { requeueAt: outcome.wakeAt };
   };
 
-  function parse(record: AuthorityRecord, name: string): CertificateAuthority | undefined {
+  function parse({ object }: AuthorityRecord): CertificateAuthority | { readonly problem: string } {
     try {
-      return parseCertificateAuthority(record.object);
+      return parseCertificateAuthority(object);
     } catch (error) {
       if (!(error instanceof InvalidObjectError)) throw error;
-      // The API server refuses such objects today; this one was stored under an older schema. What it did so far, it goes on doing.
-      log.error(
-        { authority: name, error: error.message },
-        'this CertificateAuthority cannot be read: correct its spec',
-      );
-      return undefined;
+      return { problem: error.message };
     }
+  }
+
+  /**
+   * The API server refuses such objects today; this one was stored under an older schema. What it did so far it goes on doing; after a restart
+   * its certificates hear of it.
+   */
+  async function unreadable(name: string, { object }: AuthorityRecord, problem: string, signal: AbortSignal) {
+    const view = catalogue.get(name);
+    if (view === undefined || view.unreadable !== undefined) catalogue.set(unreadableView(name, problem));
+    const { metadata, status } = asRecord(object);
+    const { uid, generation } = asRecord(metadata);
+    const before = certificateAuthorityStatusSchema.catch({}).parse(status ?? {});
+    const message = `${problem}. Certificates that have been issued stay as they are; correct the spec, so that they are renewed`;
+    const observedGeneration = typeof generation === 'number' ? generation : 0;
+    const verdict = { type: 'Ready', status: 'False', reason: 'SpecInvalid', message, observedGeneration } as const;
+    const conditions = setCondition(before.conditions, verdict, iso(clock.now()));
+    if (conditions === before.conditions) return;
+    log.error({ authority: name, reason: verdict.reason }, message);
+    warn({ metadata: { name, uid: String(uid) } }, verdict);
+    await patchStatus(name, { conditions, observedGeneration, phase: 'Unavailable' }, signal);
   }
 
   // ---- a CA of our own making
@@ -93,116 +118,41 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     const spec = selfSignedSpec(authority.spec);
     if (spec === undefined) throw new Error('neither selfSigned nor provided: the schema refuses that');
     const { name } = authority.metadata;
-    const remembered = rememberedOf(authority, dependencies.rootsInUse(name));
     for (let steps = 0; steps < MAX_STEPS; steps += 1) {
-      const plan = planSelfSigned(spec, generationsOf(name), remembered, clock.now());
+      const plan = await planFor(authority, spec, signal);
       if (plan.step.step === 'None') {
-        await retire(name, plan, signal);
-        return selfSignedOutcome(authority, plan);
+        const retired = await generations.retire(name, plan, signal);
+        const outcome = selfSignedOutcome(authority, plan);
+        return retired ? outcome : { ...outcome, wakeAt: Math.min(outcome.wakeAt, clock.now() + CLOCK_RECHECK) };
       }
       const made = await makeGeneration(authority, spec, plan.step, dependencies.operatorNamespace, clock.now());
-      const taken = await postGeneration(authority, made, plan.step.number, signal);
+      const taken = await generations.post(authority, referenceTo(authority), made, plan.step.number, signal);
       if (taken !== undefined)
         return selfSignedOutcome(authority, { ...plan, problem: { reason: 'GenerationBroken', message: taken } });
     }
     throw new Error(`CertificateAuthority "${name}" has not settled after ${MAX_STEPS} steps`);
   }
 
-  function generationsOf(name: string): (Generation | BrokenGeneration)[] {
-    return [...dependencies.caSecrets.values()].flatMap(({ generation }) =>
-      generation?.authority === name ? [generation] : [],
-    );
-  }
-
-  /** @returns what is wrong where the name is taken by something that is no generation of this authority. */
-  async function postGeneration(
-    authority: CertificateAuthority,
-    made: Awaited<ReturnType<typeof makeGeneration>>,
-    number: number,
-    signal: AbortSignal,
-  ): Promise<string | undefined> {
-    const { operatorNamespace, transport, caSecrets, events } = dependencies;
-    const secretName = generationSecretName(authority.metadata.name, made.role, number);
-    const fields = {
-      authority: authority.metadata.name,
-      role: made.role,
-      secretName,
-      fingerprint: made.certificate.fingerprint,
+  /** From the cache where nothing is to be made and nothing is missed, else from what the API server has at this moment. */
+  async function planFor(authority: CertificateAuthority, spec: SelfSignedSpec, signal: AbortSignal): Promise<Plan> {
+    const { name } = authority.metadata;
+    const planWith = async (found: (Generation | BrokenGeneration)[]): Promise<Plan> => {
+      const behindLeaves = await generations.behindLeaves(name, found, signal);
+      const remembered = rememberedOf(authority, dependencies.rootsInUse(name), behindLeaves);
+      return planSelfSigned(spec, found, remembered, clock.now());
     };
-    try {
-      const created = await transport.request({
-        method: 'POST',
-        path: resourcePath(SECRETS, operatorNamespace),
-        body: made.secret,
-        signal,
-      });
-      const { key, value } = decodeCaSecret(created);
-      caSecrets.observe(key, value);
-      log.info({ ...fields, notAfter: made.certificate.notAfter.toISOString() }, 'made a CA');
-      const note = `Made the ${made.role.toLowerCase()} CA in Secret ${operatorNamespace}/${secretName}, valid until ${made.certificate.notAfter.toISOString()}`;
-      events.record({
-        regarding: referenceTo(authority),
-        type: 'Normal',
-        reason: `${made.role}Created`,
-        action: 'CreateGeneration',
-        note,
-      });
-      return undefined;
-    } catch (error) {
-      if (!isAlreadyExists(error)) throw error;
-      const path = resourcePath(SECRETS, operatorNamespace, secretName);
-      const found = await transport.request({ method: 'GET', path, signal });
-      if (generationOwner(readCaSecret(found)) !== authority.metadata.name) {
-        return `Secret "${secretName}" in the operator’s namespace is in the way and no generation of this authority: rename or delete it`;
-      }
-      const { key, value } = decodeCaSecret(found);
-      caSecrets.observe(key, value);
-      return undefined;
-    }
-  }
-
-  /** Marks superseded issuing CAs, and removes those of which no certificate can be alive: an unused CA key is only a liability. */
-  async function retire(authority: string, plan: Plan, signal: AbortSignal): Promise<void> {
-    const { transport, operatorNamespace, caSecrets } = dependencies;
-    for (const old of plan.trustedIssuing) {
-      if (old === plan.issuing || old.phase !== 'Active' || plan.issuing === undefined) continue;
-      const path = resourcePath(SECRETS, operatorNamespace, old.secretName);
-      const body = { metadata: { annotations: { [annotations.phase]: 'Retired' } } };
-      const { key, value } = decodeCaSecret(await transport.request({ method: 'PATCH', path, body, signal }));
-      caSecrets.observe(key, value);
-    }
-    for (const old of plan.expired) {
-      const key = `${operatorNamespace}/${old.secretName}`;
-      const record = caSecrets.get(key);
-      if (record === undefined) continue;
-      try {
-        const body = {
-          apiVersion: 'v1',
-          kind: 'DeleteOptions',
-          preconditions: { uid: record.uid, resourceVersion: record.resourceVersion },
-        };
-        await transport.request({
-          method: 'DELETE',
-          path: resourcePath(SECRETS, operatorNamespace, old.secretName),
-          body,
-          signal,
-        });
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-      }
-      caSecrets.observeDeleted(key);
-      log.info(
-        { authority, secretName: old.secretName, fingerprint: old.certificate.fingerprint },
-        'removed an expired issuing CA',
-      );
-    }
+    const plan = await planWith(generations.cached(name));
+    if (plan.step.step === 'None' && plan.lost.length === 0) return plan;
+    return await planWith(await generations.listed(name, signal));
   }
 
   // ---- a CA that was brought along
 
   async function provided(authority: CertificateAuthority, signal: AbortSignal): Promise<Outcome> {
     const secretName = authority.spec.provided?.secretName ?? '';
-    return providedOutcome(authority, readProvided(secretName, await readData(secretName, signal), clock.now()));
+    const data = await readData(secretName, signal);
+    const now = clock.now();
+    return providedOutcome(authority, readProvided(secretName, data, now), now);
   }
 
   async function readData(
@@ -251,15 +201,18 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
   ): Promise<void> {
     const { name } = authority.metadata;
     const findings = authority.metadata.deletionTimestamp === undefined ? found : heldBack(found, usersOf(name));
-    const status = authorityStatus(authority, findings, new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'));
+    const status = authorityStatus(authority, findings, iso(clock.now()));
     const patch = mergePatch(authority.status, status);
     if (patch === undefined) return;
     warnOfChange(authority, findings);
+    await patchStatus(name, patch, signal);
+  }
+
+  async function patchStatus(name: string, patch: Readonly<Record<string, unknown>>, signal: AbortSignal) {
     const path = certificateAuthorityKind.path(undefined, name, 'status');
+    const body = { status: patch };
     try {
-      const patched = decodeAuthority(
-        await dependencies.transport.request({ method: 'PATCH', path, body: { status: patch }, signal }),
-      );
+      const patched = decodeAuthority(await dependencies.transport.request({ method: 'PATCH', path, body, signal }));
       authorities.observe(patched.key, patched.value);
     } catch (error) {
       if (!isNotFound(error)) throw error;
@@ -267,17 +220,26 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     }
   }
 
-  function warnOfChange(authority: CertificateAuthority, { ready }: AuthorityFindings): void {
-    const before = authority.status.conditions?.find(({ type }) => type === 'Ready');
-    if (ready.status === 'True' || (before?.status === ready.status && before.reason === ready.reason)) return;
-    log.error({ authority: authority.metadata.name, reason: ready.reason }, ready.message);
-    dependencies.events.record({
-      regarding: referenceTo(authority),
-      type: 'Warning',
-      reason: ready.reason,
-      action: 'Reconcile',
-      note: ready.message,
-    });
+  /** One event when something begins to be wrong, or wrong for another reason. */
+  function warnOfChange(authority: CertificateAuthority, { ready, ending }: AuthorityFindings): void {
+    const { conditions } = authority.status;
+    const before = findCondition(conditions, 'Ready');
+    if (ready.status === 'False' && (before?.status !== 'False' || before.reason !== ready.reason)) {
+      log.error({ authority: authority.metadata.name, reason: ready.reason }, ready.message);
+      warn(authority, ready);
+    }
+    if (ending !== undefined && findCondition(conditions, EXPIRING)?.reason !== ending.reason) {
+      log.warn({ authority: authority.metadata.name, reason: ending.reason }, ending.message);
+      warn(authority, ending);
+    }
+  }
+
+  function warn(
+    authority: Parameters<typeof referenceTo>[0],
+    { reason, message }: { reason: string; message: string },
+  ): void {
+    const regarding = referenceTo(authority);
+    dependencies.events.record({ regarding, type: 'Warning', reason, action: 'Reconcile', note: message });
   }
 }
 
@@ -287,7 +249,7 @@ function heldBack(findings: AuthorityFindings, users: readonly string[]): Author
   return { ...findings, ready: { ...findings.ready, message } };
 }
 
-function referenceTo({ metadata }: CertificateAuthority) {
+function referenceTo({ metadata }: { readonly metadata: { readonly name: string; readonly uid: string } }) {
   return {
     apiVersion: API_VERSION,
     kind: certificateAuthorityKind.kind,

@@ -2,16 +2,18 @@
 import { type CertificateAuthority, type CertificateAuthorityStatus, setCondition } from '../api/index.ts';
 import type { ParsedCertificate } from '../pki/index.ts';
 import type { Generation } from './generation.ts';
-import type { LostRoot } from './lifecycle.ts';
+import type { LostCa } from './lost.ts';
 
 export interface AuthorityFindings {
   readonly ready: { readonly status: 'True' | 'False'; readonly reason: string; readonly message: string };
+  /** Said while it is so, early enough to act. */
+  readonly ending: { readonly reason: 'RootExpiring' | 'CAExpiring'; readonly message: string } | undefined;
   readonly root: { readonly certificate: ParsedCertificate; readonly secretName: string } | undefined;
   readonly issuing: { readonly certificate: ParsedCertificate; readonly secretName: string } | undefined;
   readonly renewalTime: number | undefined;
   readonly generations: readonly Generation[];
-  /** Roots whose Secret is gone. */
-  readonly lost: readonly LostRoot[];
+  /** CAs whose Secret is gone. */
+  readonly lost: readonly LostCa[];
   readonly roots: readonly ParsedCertificate[];
 }
 
@@ -25,13 +27,16 @@ export function authorityStatus(
   now: string,
 ): CertificateAuthorityStatus {
   const { status: before, metadata } = authority;
-  const { ready, root, issuing, renewalTime, generations, lost, roots } = findings;
+  const { ready, ending, root, issuing, renewalTime, generations, lost, roots } = findings;
   const missing = new Set(lost.map(({ fingerprint }) => fingerprint));
-  const conditions = setCondition(
-    before.conditions,
-    { type: 'Ready', ...ready, observedGeneration: metadata.generation },
-    now,
-  );
+  const notedBefore = (before.generations ?? []).filter(({ fingerprint }) => missing.has(fingerprint));
+  const stillNoted = new Set(notedBefore.map(({ fingerprint }) => fingerprint));
+  const observedGeneration = metadata.generation;
+  let conditions = setCondition(before.conditions, { type: 'Ready', ...ready, observedGeneration }, now);
+  conditions =
+    ending === undefined
+      ? conditions.filter(({ type }) => type !== EXPIRING)
+      : setCondition(conditions, { type: EXPIRING, status: 'True', ...ending, observedGeneration }, now);
   return {
     conditions: [...conditions],
     observedGeneration: metadata.generation,
@@ -48,13 +53,15 @@ export function authorityStatus(
           },
     ),
     generations: [
-      ...(before.generations ?? []).filter(({ fingerprint }) => missing.has(fingerprint)),
-      ...generations.map((generation) => ({
-        ...describe(generation),
-        fingerprint: generation.certificate.fingerprint,
-        role: generation.role,
-        phase: phaseOfGeneration(generation, issuing),
-      })),
+      ...notedBefore,
+      ...generations
+        .filter(({ certificate }) => !stillNoted.has(certificate.fingerprint))
+        .map((generation) => ({
+          ...describe(generation),
+          fingerprint: generation.certificate.fingerprint,
+          role: generation.role,
+          phase: phaseOfGeneration(generation, issuing),
+        })),
     ].slice(0, MAX_LISTED),
     trust: {
       roots: roots.slice(0, MAX_LISTED).map(({ fingerprint, subject, notAfter }) => ({
@@ -65,6 +72,9 @@ export function authorityStatus(
     },
   };
 }
+
+/** Only there while it is true, as conditions that tell of something unusual are. */
+export const EXPIRING = 'Expiring';
 
 /** The schema's limit. */
 const MAX_LISTED = 64;

@@ -21,7 +21,7 @@ const spec = selfSignedSpec(authority.spec);
 if (spec === undefined) throw new Error('the default is selfSigned');
 const generations = () => [generationOf('Root', 1, root), generationOf('Issuing', 1, issuing, { root })];
 const outcomeOf = (found: ReturnType<typeof generations>, of = authority, rootsInUse: readonly string[] = []) =>
-  selfSignedOutcome(of, planSelfSigned(spec, found, rememberedOf(of, rootsInUse), NOW));
+  selfSignedOutcome(of, planSelfSigned(spec, found, rememberedOf(of, rootsInUse, []), NOW));
 const statusOf = (found: ReturnType<typeof generations>, of = authority) =>
   authorityStatus(of, outcomeOf(found, of).findings, '2030-01-01T00:00:00Z');
 
@@ -114,26 +114,91 @@ describe('the status of an authority', () => {
       status = authorityStatus(again, findings, '2030-01-01T00:00:00Z');
       expect(status.phase).toBe('Unavailable');
     }
-    const annotations = { 'mtls-operator.io/replace-missing-root': root.certificate.fingerprint };
+    const { lost } = outcomeOf([], authorityObject({ status })).findings;
+    expect(lost.map(({ role }) => role)).toEqual(['Root', 'Issuing']);
+    const annotations = { 'mtls-operator.io/replace-missing': lost.map(({ fingerprint }) => fingerprint).join(', ') };
     const accepted = authorityObject({ status, metadata: { annotations } });
-    expect(planSelfSigned(spec, [], rememberedOf(accepted, []), NOW).step).toEqual({ step: 'CreateRoot', number: 2 });
+    expect(planSelfSigned(spec, [], rememberedOf(accepted, [], []), NOW).step).toEqual({
+      step: 'CreateRoot',
+      number: 2,
+    });
   });
+
+  test('goes on remembering an issuing CA whose Secret is gone, and lists it once where leaves still tell of it', () => {
+    const status = statusOf(generations());
+    const again = authorityObject({ status });
+    const remembered = rememberedOf(again, [], [issuing.certificate]);
+    const { findings, view } = selfSignedOutcome(
+      again,
+      planSelfSigned(spec, [generationOf('Root', 1, root)], remembered, NOW),
+    );
+    expect(findings.ready).toMatchObject({ status: 'False', reason: 'KeyMissing' });
+    const after = authorityStatus(again, findings, '2030-01-01T00:00:00Z');
+    expect(after.generations?.map(({ role, secretName }) => `${role} ${secretName}`).sort()).toEqual([
+      'Issuing default-issuing-1',
+      'Root default-root-1',
+    ]);
+    // Its leaves are good: it is known, though nothing is signed.
+    expect([view.issuer, [...view.knownIssuers.keys()]]).toEqual([undefined, [caIdOf(issuing.certificate)]]);
+  });
+
+  test.each([
+    ['long before', 2600, undefined],
+    ['once an issuing CA gets its whole duration no more', 2640, 'RootExpiring'],
+  ])('%s its end is silent on the root, and then says that it is near', (_, day, reason) => {
+    const now = NOW + day * DAY;
+    const outcome = selfSignedOutcome(
+      authority,
+      planSelfSigned(spec, generations(), rememberedOf(authority, [], []), now),
+    );
+    const { conditions } = authorityStatus(authority, outcome.findings, '2030-01-01T00:00:00Z');
+    expect(conditions?.find(({ type }) => type === 'Expiring')?.reason).toBe(reason);
+    if (reason === undefined) expect(outcome.wakeAt).toBeLessThanOrEqual(NOW + 2635 * DAY);
+    else expect(outcome.findings.ending?.message).toContain(root.certificate.notAfter.toISOString());
+  });
+
+  test('forgets that the root was near its end once another signs', () => {
+    const conditions = [
+      { type: 'Expiring', status: 'True', reason: 'RootExpiring', message: 'x', lastTransitionTime: 'x' },
+    ];
+    const before = authorityObject({ status: { ...statusOf(generations()), conditions } });
+    expect(statusOf(generations(), before).conditions?.map(({ type }) => type)).toEqual(['Ready']);
+  });
+
+  test.each([
+    ['24h', 301, undefined],
+    ['24h', 300, 'CAExpiring'],
+    ['401d', 402, undefined],
+    ['401d', 400, 'CAExpiring'],
+  ])(
+    'of one that was brought along, for certificates of %s, with %d of 3001 days left says %s',
+    (max, days, reason) => {
+      const given = { 'tls.crt': root.certificate.pem, 'tls.key': root.key.pem('PKCS8') };
+      const provided = { selfSigned: undefined, provided: { secretName: 'corporate' }, maxCertificateDuration: max };
+      const notAfter = root.certificate.notAfter.getTime();
+      const now = notAfter - days * DAY;
+      const outcome = providedOutcome(authorityObject({ spec: provided }), readProvided('corporate', given, now), now);
+      expect(outcome.findings.ending?.reason).toBe(reason);
+      if (reason === undefined) expect(outcome.wakeAt).toBeLessThan(notAfter);
+      else expect(outcome.wakeAt).toBe(notAfter);
+    },
+  );
 
   test('misses no root that was brought along before the authority made its own', () => {
     const given = { 'tls.crt': root.certificate.pem, 'tls.key': root.key.pem('PKCS8') };
     const before = authorityObject({ spec: { selfSigned: undefined, provided: { secretName: 'corporate' } } });
-    const outcome = providedOutcome(before, readProvided('corporate', given, NOW));
+    const outcome = providedOutcome(before, readProvided('corporate', given, NOW), NOW);
     const status = authorityStatus(before, outcome.findings, '2030-01-01T00:00:00Z');
     expect(status).toMatchObject({ phase: 'Ready', root: { secretName: 'corporate' }, generations: [] });
     const after = authorityObject({ status });
-    expect(planSelfSigned(spec, [], rememberedOf(after, [root.certificate.fingerprint]), NOW).step.step).toBe(
+    expect(planSelfSigned(spec, [], rememberedOf(after, [root.certificate.fingerprint], []), NOW).step.step).toBe(
       'CreateRoot',
     );
   });
 
   test('of one that was brought along and is gone says which Secret', () => {
     const before = authorityObject({ spec: { selfSigned: undefined, provided: { secretName: 'corporate' } } });
-    const { findings, view } = providedOutcome(before, readProvided('corporate', undefined, NOW));
+    const { findings, view } = providedOutcome(before, readProvided('corporate', undefined, NOW), NOW);
     expect(authorityStatus(before, findings, 'now')).toMatchObject({
       phase: 'Unavailable',
       conditions: [{ reason: 'SecretNotFound' }],

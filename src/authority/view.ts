@@ -18,6 +18,8 @@ export interface KnownIssuer {
 
 export interface AuthorityView {
   readonly name: string;
+  /** Why the object cannot be read: then `spec` says nothing, and nothing can be told of what is asked for. */
+  readonly unreadable?: string;
   readonly spec: CertificateAuthoritySpec;
   readonly maxDurationSeconds: number;
   /** Absent while nothing can be signed; then `notReady` says why. */

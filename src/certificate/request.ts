@@ -30,6 +30,8 @@ export function requestFor(spec: WorkloadCertificateSpec, context: RequestContex
       `there is no CertificateAuthority "${authorityName}": create it, or correct spec.authorityRef.name`,
     );
   }
+  if (authority.unreadable !== undefined)
+    return { profile: undefined, refusal: cannotSign(authorityName, 'SpecInvalid', authority.unreadable) };
   const profile = profileFor(spec, context.namespace, authority);
   if ('reason' in profile) return { profile: undefined, refusal: profile };
   const denied = deniedNames(

@@ -4,7 +4,7 @@ import { certificateAuthorityKind } from '../../src/api/index.ts';
 import { generationSecret, type Role } from '../../src/authority/generation.ts';
 import { generateKeyPair, type IssuingCa, issueCa } from '../../src/pki/index.ts';
 import { readSecretObject } from '../support/secret.ts';
-import { inSeconds, OPERATOR_NAMESPACE, World, waitFor } from './world.ts';
+import { condition, inSeconds, OPERATOR_NAMESPACE, World, waitFor } from './world.ts';
 
 let world: World;
 
@@ -160,9 +160,21 @@ describe('the issuing CA', () => {
     expect(new Set(issuances.map(({ reason }) => reason))).toEqual(new Set(['SecretMissing', 'RenewalDue']));
   });
 
+  test('that has ended and has but one successor, made after its end, is kept: a clock that jumped would do just that', async () => {
+    const root = await restoreGeneration('jumped', 'Root', 1, [-3600, 36_000]);
+    await restoreGeneration('jumped', 'Issuing', 1, [-6000, -1000], root);
+    const spec = { trustDomain: 'jumped.example', selfSigned: {}, maxCertificateDuration: '1m' };
+    await world.createAuthority('jumped', spec);
+    await world.authorityReason('jumped', 'Ready');
+    await world.restartOperator();
+    await world.authorityReason('jumped', 'Ready');
+    const names = (await world.generations('jumped')).map(({ metadata }) => metadata.name).sort();
+    expect(names).toEqual(['jumped-issuing-1', 'jumped-issuing-2', 'jumped-root-1']);
+  });
+
   test('that has expired is removed once another signs; the root stays', async () => {
     const root = await restoreGeneration('expired', 'Root', 1, [-3600, 36_000]);
-    await restoreGeneration('expired', 'Issuing', 1, [-600, 5], root);
+    await restoreGeneration('expired', 'Issuing', 1, [-600, 15], root);
     await world.createAuthority('expired', {
       trustDomain: 'expired.example',
       selfSigned: { root: { duration: '10h' }, issuing: { duration: '6m' } },
@@ -247,6 +259,66 @@ describe('an authority', () => {
       authority: 'maximum',
     });
     expect((await world.secret(namespace, 'short', { authority: 'maximum' })).revision).toBe(2);
+  });
+
+  test('whose root nears its end says so in a condition and one event, and goes on signing', async () => {
+    const root = await restoreGeneration('ending', 'Root', 1, [-3600, 3600]);
+    const selfSigned = { root: { duration: '10h' }, issuing: { duration: '2h' } };
+    await world.createAuthority('ending', { trustDomain: 'ending.example', selfSigned, maxCertificateDuration: '1m' });
+    await world.authorityReason('ending', 'Ready');
+    const expiring = async () =>
+      (await world.authority('ending')).status.conditions?.find(({ type }) => type === 'Expiring');
+    const told = await expiring();
+    expect(told).toMatchObject({ status: 'True', reason: 'RootExpiring' });
+    expect(told?.message).toContain('"ending-root-1"');
+    expect(told?.message).toContain(root.certificate.notAfter.toISOString());
+    expect((await world.event('default', 'ending', 'RootExpiring')).type).toBe('Warning');
+    await world.restartOperator();
+    await world.patchAuthority('ending', { spec: { maxCertificateDuration: '2m' } });
+    await world.authorityReason('ending', 'Ready');
+    // Events of a later cause come after those of an earlier one.
+    await world.removeSecret(OPERATOR_NAMESPACE, 'ending-root-1');
+    await world.event('default', 'ending', 'KeyMissing');
+    const events = (await world.events('default', 'ending')).filter(({ reason }) => reason === 'RootExpiring');
+    expect(events).toHaveLength(1);
+    expect((await expiring())?.lastTransitionTime).toBe(told?.lastTransitionTime);
+  });
+
+  test('that was stored under another schema says so, and so do its certificates, after a restart too', async () => {
+    await world.createAuthority('stored', { trustDomain: 'stored.example', selfSigned: {} });
+    const namespace = await world.namespace();
+    const authorityRef = { name: 'stored' };
+    await world.createSimple(namespace, 'web', { authorityRef });
+    await world.ready(namespace, 'web');
+    const before = await world.secretObject(namespace, 'web');
+    const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${certificateAuthorityKind.crdName}`;
+    const { spec } = (await world.find(path)) ?? {};
+    const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+    const version = { name: 'v1alpha1', served: true, storage: true, subresources: { status: {} }, schema };
+    const breakIt = { spec: { maxCertificateDuration: 7 } };
+    await world.send('PATCH', path, { spec: { versions: [version] } });
+    await waitFor('the lax schema to be in force', async () => {
+      const answer = world.send('PATCH', certificateAuthorityKind.path(undefined, 'stored'), breakIt);
+      return await answer.then(
+        () => true,
+        () => undefined,
+      );
+    });
+    await world.send('PATCH', path, { spec });
+    await world.restartOperator();
+    await world.createSimple(namespace, 'late', { authorityRef });
+    const { message } = await world.reason(namespace, 'late', 'Ready', 'AuthorityNotReady');
+    expect(message).toMatch(/"stored" cannot sign \(SpecInvalid\): .*maxCertificateDuration/);
+    await world.reason(namespace, 'web', 'Issuing', 'AuthorityNotReady');
+    expect(condition(await world.certificate(namespace, 'web'), 'Ready')?.status).toBe('True');
+    expect(await world.secretObject(namespace, 'web')).toEqual(before);
+    const object = await world.find(certificateAuthorityKind.path(undefined, 'stored'));
+    expect(JSON.stringify(object?.['status'])).toContain('"SpecInvalid"');
+    expect((await world.event('default', 'stored', 'SpecInvalid')).type).toBe('Warning');
+    // Corrected, all goes on.
+    await world.patchAuthority('stored', { spec: { maxCertificateDuration: '24h' } });
+    for (const name of ['web', 'late']) await world.ready(namespace, name);
+    expect(await world.secretObject(namespace, 'web')).toEqual(before);
   });
 
   test('whose Secret’s name is taken by something else says so and is not harmed', async () => {

@@ -1,6 +1,8 @@
 /** When Secrets of CA generations are lost: said, never silently remade, and certificates go on for as long as anything can sign. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificateAuthorityKind } from '../../src/api/index.ts';
+import { generationSecret } from '../../src/authority/generation.ts';
+import { generateKeyPair, issueCa, loadKeyPair, parseCertificate } from '../../src/pki/index.ts';
 import type { SecretObject } from '../support/secret.ts';
 import { condition, inSeconds, OPERATOR_NAMESPACE, World, waitFor } from './world.ts';
 
@@ -34,7 +36,6 @@ async function scene(name: string): Promise<Scene> {
   return { name, namespace, fingerprint, root, issuing };
 }
 
-/** One after the other: an issuing CA that goes while its root is still there is made again, as it should be. */
 async function lose(...secrets: SecretObject[]): Promise<void> {
   for (const { metadata } of secrets) await world.removeSecret(OPERATOR_NAMESPACE, metadata.name);
 }
@@ -50,6 +51,17 @@ async function restore(...secrets: SecretObject[]): Promise<void> {
 const forceRenewal = (namespace: string) =>
   world.annotate(namespace, 'web', { 'mtls-operator.io/renew-at': inSeconds(-1) });
 
+/** Gives up CAs for good. */
+const accept = (name: string, ...fingerprints: string[]) =>
+  world.patchAuthority(name, {
+    metadata: { annotations: { 'mtls-operator.io/replace-missing': fingerprints.join(',') } },
+  });
+
+const fingerprintOf = ({ metadata }: SecretObject) => metadata.annotations['mtls-operator.io/fingerprint'] ?? '';
+
+const clearStatus = (name: string) =>
+  world.send('PATCH', certificateAuthorityKind.path(undefined, name, 'status'), { status: null });
+
 const names = async (authority: string) =>
   (await world.generations(authority)).map(({ metadata }) => metadata.name).sort();
 
@@ -61,7 +73,7 @@ describe('the root’s Secret lost', () => {
     expect(status).toBe('False');
     expect(message).toContain(fingerprint);
     expect(message).toMatch(/[Rr]estore it from a backup/);
-    expect(message).toContain(`mtls-operator.io/replace-missing-root=${fingerprint}`);
+    expect(message).toContain(`mtls-operator.io/replace-missing=${fingerprint}`);
     expect((await world.event('default', name, 'KeyMissing')).type).toBe('Warning');
     await forceRenewal(namespace);
     const renewed = await world.secretWhen(namespace, 'web', 'to be renewed', ({ revision }) => revision === 2, {
@@ -79,27 +91,130 @@ describe('the root’s Secret lost', () => {
 });
 
 describe('the issuing CA’s Secret lost', () => {
-  test('has the root sign another, and every certificate verifies against the same root', async () => {
+  test('under a healthy root is KeyMissing with both ways out; nothing is made or reissued, and restored all goes on', async () => {
     const { name, namespace, fingerprint, issuing } = await scene('issuing');
-    const before = await world.secret(namespace, 'web', { authority: name });
+    const before = await world.secretObject(namespace, 'web');
     await lose(issuing);
-    await waitFor('another issuing CA', async () => {
-      const now = (await world.authority(name)).status.issuing?.fingerprint;
-      return now !== issuing.metadata.annotations['mtls-operator.io/fingerprint'];
-    });
+    const { status, message } = await world.authorityReason(name, 'KeyMissing');
+    expect(status).toBe('False');
+    expect(message).toContain('"issuing-issuing-1"');
+    expect(message).toContain('root in Secret "issuing-root-1" is healthy');
+    expect(message).toMatch(/[Rr]estore it from a backup/);
+    expect(message).toContain(`mtls-operator.io/replace-missing=${fingerprintOf(issuing)}`);
+    expect((await world.event('default', name, 'KeyMissing')).type).toBe('Warning');
+    // Nothing new is signed, what is there stays, and a restart changes nothing about it.
+    await world.createSimple(namespace, 'late', { authorityRef: { name } });
+    expect((await world.reason(namespace, 'late', 'Ready', 'AuthorityNotReady')).message).toContain('KeyMissing');
+    await world.restartOperator();
+    await world.authorityReason(name, 'KeyMissing');
     await forceRenewal(namespace);
-    const after = await world.secretWhen(
-      namespace,
-      'web',
-      'to be of the other',
-      ({ intermediates }) => intermediates[0]?.fingerprint256 !== before.intermediates[0]?.fingerprint256,
-      { authority: name },
-    );
-    expect(after.text('ca.crt')).toBe(before.text('ca.crt'));
-    expect((await world.authority(name)).status.root?.fingerprint).toBe(fingerprint);
+    await world.reason(namespace, 'web', 'Issuing', 'AuthorityNotReady');
+    expect(condition(await world.certificate(namespace, 'web'), 'Ready')?.status).toBe('True');
+    await world.annotate(namespace, 'web', { 'mtls-operator.io/renew-at': null });
+    expect(await names(name)).toEqual(['issuing-root-1']);
+    expect(await world.secretObject(namespace, 'web')).toEqual(before);
+    await restore(issuing);
     await world.authorityReason(name, 'Ready');
+    await world.ready(namespace, 'late');
+    await world.ready(namespace, 'web');
+    expect(await world.secretObject(namespace, 'web')).toEqual(before);
+    expect((await world.authority(name)).status.root?.fingerprint).toBe(fingerprint);
+    expect(await names(name)).toEqual(['issuing-issuing-1', 'issuing-root-1']);
+  });
+
+  test('with the status gone is remembered by the leaves that hang on it, and accepted has the same root sign another', async () => {
+    const { name, namespace, fingerprint, issuing } = await scene('given-up');
+    const before = await world.secret(namespace, 'web', { authority: name });
+    await world.operator.stop();
+    await lose(issuing);
+    await clearStatus(name);
+    await world.startOperator();
+    expect((await world.authorityReason(name, 'KeyMissing')).message).toContain('"given-up-issuing-1"');
+    expect(await names(name)).toEqual(['given-up-root-1']);
+    expect(await world.secretObject(namespace, 'web')).toEqual(before.object);
+    await accept(name, fingerprintOf(issuing));
+    await world.authorityReason(name, 'Ready');
+    const after = await world.secretWhen(namespace, 'web', 'to be issued anew', ({ revision }) => revision === 2, {
+      authority: name,
+    });
+    expect(after.text('ca.crt')).toBe(before.text('ca.crt'));
+    expect(after.intermediates[0]?.fingerprint256).not.toBe(before.intermediates[0]?.fingerprint256);
+    expect((await world.authority(name)).status.root?.fingerprint).toBe(fingerprint);
+    expect(await names(name)).toEqual(['given-up-issuing-2', 'given-up-root-1']);
+  });
+
+  test('while a newer one signs is told of in passing: its leaves stay, renewals go on', async () => {
+    const { name, namespace, root, issuing } = await scene('older');
+    const before = await world.secretObject(namespace, 'web');
+    await world.operator.stop();
+    await postSuccessor(name, root);
+    await world.startOperator();
+    await waitFor('the newer one to sign', async () => {
+      return (await world.authority(name)).status.issuing?.secretName === 'older-issuing-2';
+    });
+    await lose(issuing);
+    const { status, message } = await waitFor('the loss to be told', async () => {
+      const ready = await world.authorityReason(name, 'Ready');
+      return ready.message.includes('"older-issuing-1"') ? ready : undefined;
+    });
+    expect(status).toBe('True');
+    expect(message).toContain(fingerprintOf(issuing));
+    await world.restartOperator();
+    await world.authorityReason(name, 'Ready');
+    expect(await world.secretObject(namespace, 'web')).toEqual(before);
+    await forceRenewal(namespace);
+    await world.secretWhen(namespace, 'web', 'to be renewed', ({ revision }) => revision === 2, { authority: name });
+    await world.ready(namespace, 'web');
+    await world.restartOperator();
+    // Nothing hangs on it any more.
+    expect((await world.authorityReason(name, 'Ready')).message).not.toContain('older-issuing-1');
+    expect(await names(name)).toEqual(['older-issuing-2', 'older-root-1']);
+  });
+
+  test('that never was, as after a crash between root and issuing CA, is made', async () => {
+    const { root } = await scene('model');
+    const { data, immutable, type, metadata } = root;
+    const copy = { ...metadata.labels, 'mtls-operator.io/authority': 'half' };
+    await world.createSecret(OPERATOR_NAMESPACE, {
+      metadata: { name: 'half-root-1', labels: copy, annotations: metadata.annotations },
+      data,
+      immutable,
+      type,
+    });
+    await world.createAuthority('half', { trustDomain: 'loss.example', selfSigned: {} });
+    await world.authorityReason('half', 'Ready');
+    expect(await names('half')).toEqual(['half-issuing-1', 'half-root-1']);
   });
 });
+
+/** The next issuing CA under the root, made elsewhere. */
+async function postSuccessor(authority: string, { data }: SecretObject): Promise<void> {
+  const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('utf8');
+  const root = parseCertificate(text('tls.crt'));
+  const issuer = { certificate: root, privateKey: loadKeyPair(text('tls.key')).privateKey, chain: [root] };
+  const key = await generateKeyPair({ algorithm: 'ECDSA' });
+  const now = Math.floor(Date.now() / 1000) * 1000;
+  const certificate = issueCa({
+    subject: { commonName: `${authority} issuing 2 00000000` },
+    key,
+    notBefore: new Date(now - 60_000),
+    notAfter: new Date(now + 365 * 86_400_000),
+    issuer,
+    pathLength: 0,
+  });
+  const made = {
+    authority,
+    authorityUid: '',
+    role: 'Issuing',
+    number: 2,
+    certificate,
+    key,
+    rootPem: root.pem,
+    now,
+  } as const;
+  const path = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets`;
+  await world.send('POST', path, generationSecret({ namespace: OPERATOR_NAMESPACE, ...made }));
+}
 
 describe('both lost', () => {
   test('with status and leaf Secrets left: nothing is made, certificates in use stay, and a restore brings all back', async () => {
@@ -114,18 +229,44 @@ describe('both lost', () => {
     await world.authorityReason(name, 'KeyMissing');
     expect(await names(name)).toEqual([]);
     expect(await world.secretObject(namespace, 'web')).toEqual(before);
-    // The issuing CA first: a root that comes back alone makes another at once.
     await restore(issuing, root);
     await world.authorityReason(name, 'Ready');
     await world.ready(namespace, 'web');
     expect(await world.secretObject(namespace, 'web')).toEqual(before);
   });
 
+  test.each([
+    ['the root first', 'root-first', (root: SecretObject, issuing: SecretObject) => [root, issuing]],
+    ['the issuing CA first', 'root-last', (root: SecretObject, issuing: SecretObject) => [issuing, root]],
+  ])('come back into a running operator in any order: %s', async (_, scenery, order) => {
+    const { name, namespace, root, issuing } = await scene(scenery);
+    const before = await world.secretObject(namespace, 'web');
+    await lose(root, issuing);
+    await world.authorityReason(name, 'KeyMissing');
+    await world.operator.stop();
+    await clearStatus(name);
+    await world.startOperator();
+    await world.authorityReason(name, 'KeyMissing');
+    for (const secret of order(root, issuing)) {
+      await restore(secret);
+      // Whatever the operator makes of this one, it has made it when the message names the other.
+      await waitFor('the operator to have seen it', async () => {
+        const { status } = await world.authority(name);
+        const { reason, message } = status.conditions?.find(({ type }) => type === 'Ready') ?? {};
+        return reason === 'Ready' || !message?.includes(fingerprintOf(secret));
+      });
+    }
+    await world.authorityReason(name, 'Ready');
+    await world.ready(namespace, 'web');
+    expect(await world.secretObject(namespace, 'web')).toEqual(before);
+    expect(await names(name)).toEqual([`${name}-issuing-1`, `${name}-root-1`]);
+  });
+
   test('and the status too, as after a restore of objects alone: what workloads trust is remembered by their Secrets', async () => {
     const { name, fingerprint, root, issuing } = await scene('status');
     await world.operator.stop();
     await lose(root, issuing);
-    await world.send('PATCH', certificateAuthorityKind.path(undefined, name, 'status'), { status: null });
+    await clearStatus(name);
     await world.startOperator();
     expect((await world.authorityReason(name, 'KeyMissing')).message).toContain(fingerprint);
     expect(await names(name)).toEqual([]);
@@ -138,7 +279,9 @@ describe('both lost', () => {
     await lose(root);
     await world.authorityReason(name, 'KeyMissing');
     await lose(issuing);
-    await waitFor('the authority to be unable', async () => (await world.authority(name)).status.issuing !== undefined);
+    await waitFor('the issuing CA to be missed too', async () =>
+      (await world.authorityReason(name, 'KeyMissing')).message.includes(fingerprintOf(issuing)),
+    );
     await world.restartOperator();
     await world.patchAuthority(name, { metadata: { annotations: { touched: 'yes' } } });
     await world.restartOperator();
@@ -152,13 +295,11 @@ describe('both lost', () => {
     await lose(root, issuing);
     await world.authorityReason(name, 'KeyMissing');
     // Another fingerprint accepts nothing.
-    const accept = (value: string) =>
-      world.patchAuthority(name, { metadata: { annotations: { 'mtls-operator.io/replace-missing-root': value } } });
-    await accept('0'.repeat(64));
+    await accept(name, '0'.repeat(64));
     await world.restartOperator();
     await world.authorityReason(name, 'KeyMissing');
     expect(await names(name)).toEqual([]);
-    await accept(fingerprint);
+    await accept(name, fingerprint, fingerprintOf(issuing));
     await world.authorityReason(name, 'Ready');
     await world.ready(namespace, 'web');
     const after = await world.secret(namespace, 'web', { authority: name });
@@ -173,8 +314,7 @@ describe('the root lost for good while its issuing CA still signs', () => {
     const before = await world.secret(namespace, 'web', { authority: name });
     await lose(root);
     await world.authorityReason(name, 'KeyMissing');
-    const annotations = { 'mtls-operator.io/replace-missing-root': fingerprint };
-    await world.patchAuthority(name, { metadata: { annotations } });
+    await accept(name, fingerprint);
     await world.authorityReason(name, 'Ready');
     const both = await world.secretWhen(namespace, 'web', 'to trust both roots', ({ roots }) => roots.length === 2, {
       authority: name,

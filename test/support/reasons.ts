@@ -1,10 +1,17 @@
 /** Every reason that a condition can have. Typed by the catalogues in src: one that is missing here, or left over, does not compile. */
 import type { Plan } from '../../src/authority/lifecycle.ts';
 import type { ProvidedResult } from '../../src/authority/provided.ts';
+import type { AuthorityFindings } from '../../src/authority/status.ts';
 import type { IssuingReason, ReadyReason } from '../../src/certificate/reasons.ts';
 
 type ProblemOf<Result> = Result extends { readonly problem: { readonly reason: infer Reason } } ? Reason : never;
-type AuthorityReason = 'Ready' | 'Pending' | NonNullable<Plan['problem']>['reason'] | ProblemOf<ProvidedResult>;
+type AuthorityReason =
+  | 'Ready'
+  | 'Pending'
+  | 'SpecInvalid'
+  | NonNullable<Plan['problem']>['reason']
+  | NonNullable<AuthorityFindings['ending']>['reason']
+  | ProblemOf<ProvidedResult>;
 
 const ofCertificates: Readonly<Record<ReadyReason | IssuingReason, true>> = {
   Ready: true,
@@ -44,6 +51,9 @@ const ofAuthorities: Readonly<Record<AuthorityReason, true>> = {
   KeyMissing: true,
   GenerationBroken: true,
   RootExpired: true,
+  RootExpiring: true,
+  CAExpiring: true,
+  SpecInvalid: true,
   SecretNotFound: true,
   SecretIncomplete: true,
   SecretUnreadable: true,
