@@ -37,3 +37,19 @@ test('a reader who reads gets every line whole, in order, and the last ones at t
   expect(lines.length).toBeGreaterThanOrEqual(2_000);
   for (const [index, line] of lines.entries()) expect(JSON.parse(line)).toMatchObject({ lines: index + 1 });
 });
+
+test('the last lines are written also when the process ends by an error that nobody caught', async () => {
+  const program = fileURLToPath(new URL('log.crash.fixture.ts', import.meta.url));
+  const child = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  const [code]: unknown[] = await once(child, 'close');
+  expect(code).toBe(1);
+  const lines = text.trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { msg: 'the last word' },
+    { level: 60, error: 'a defect', stack: expect.stringContaining('log.crash.fixture.ts') },
+  ]);
+});

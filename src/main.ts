@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { loadConnection, messageOf, systemClock, withSignals } from './kube/index.ts';
-import { createLog } from './log.ts';
+import { createLog, endOnDefect } from './log.ts';
 import { startOperator } from './operator.ts';
 import { version } from './version.ts';
 
@@ -45,7 +45,9 @@ if (values.help) {
   process.exit(0);
 }
 
-const { log, end } = createLog(values['log-level']);
+const operatorLog = createLog(values['log-level']);
+const { log, end } = operatorLog;
+endOnDefect(operatorLog);
 const signal = withSignals(log);
 
 try {

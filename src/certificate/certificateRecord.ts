@@ -25,6 +25,9 @@ export interface CertificateRecord {
   readonly status: string;
 }
 
+/** The status of an object that nobody has looked at yet. */
+export const NO_STATUS = '{}';
+
 /** @throws Error where the object is not a WorkloadCertificate by its outline. */
 export function decodeCertificate(object: unknown): { key: string; value: CertificateRecord } {
   const { metadata: rawMetadata, spec, status } = asRecord(object);
@@ -44,7 +47,7 @@ export function decodeCertificate(object: unknown): { key: string; value: Certif
     secretName: String(secretName),
     authority: String(stringMap(authorityRef)['name'] ?? 'default'),
     spec: JSON.stringify(spec),
-    status: status === undefined ? '{}' : JSON.stringify(status),
+    status: status === undefined ? NO_STATUS : JSON.stringify(status),
   };
   return { key: `${namespace}/${name}`, value };
 }

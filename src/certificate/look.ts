@@ -45,13 +45,12 @@ export function lookAt(
   const key = `${namespace}/${name}`;
   const context = { now, namespace, namespaceLabels, clusterDomain, authorityName, authority };
   // Between two looks of one reconciliation the request changes with the authority only; settling it is most of a look's work.
-  const request =
-    earlier !== undefined && earlier.authority === authority ? earlier : requestFor(certificate.spec, context);
-  const { profile, refusal } = request;
+  const known = earlier?.authority === authority ? earlier : undefined;
+  const { profile, refusal } = known ?? requestFor(certificate.spec, context);
   const situation: Situation = {
     now,
     identity: key,
-    desired: profile && desiredOf(certificate, record, profile),
+    desired: known === undefined ? profile && desiredOf(certificate, record, profile) : known.situation.desired,
     signer: authority && signerOf(authority),
     secret,
     renewAt: renewAtOf(record),

@@ -43,6 +43,17 @@ describe('the waiting room', () => {
     expect(pacer.enter('a', 0)).toBe(true);
   });
 
+  test('holds who has nothing yet until everybody has been looked at, and then lets it go first', () => {
+    const { pacer, released, start } = room();
+    expect(pacer.hold('new')).toBe(true);
+    pacer.enter('due', start + HOUR);
+    pacer.open();
+    expect(released[0]).toBe('new');
+    expect(pacer.enter('new', 0)).toBe(true);
+    expect(pacer.hold('another')).toBe(false);
+    expect(pacer.waiting).toBe(1);
+  });
+
   test('releases the nearest to expiry first', async () => {
     const { clock, pacer, released, start } = room();
     for (const [key, hours] of [

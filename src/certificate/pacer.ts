@@ -65,6 +65,16 @@ export class Pacer {
     return this.#released.delete(key);
   }
 
+  /**
+   * For who has no certificate at all, so that nobody is more urgent: waits until everyone has been looked at.
+   * @returns false once that is so: then `enter`.
+   */
+  hold(key: string): boolean {
+    if (this.#open) return false;
+    this.#waiting.set(key, 0);
+    return true;
+  }
+
   /** The key needs nothing any more. */
   leave(key: string): void {
     this.#waiting.delete(key);

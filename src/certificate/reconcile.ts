@@ -13,7 +13,7 @@ import {
   type Transport,
 } from '../kube/index.ts';
 import { type LeafProfile, PkiError } from '../pki/index.ts';
-import { type CertificateRecord, readCertificate } from './certificateRecord.ts';
+import { type CertificateRecord, NO_STATUS, readCertificate } from './certificateRecord.ts';
 import { type Claims, secretKey } from './claims.ts';
 import type { Decision } from './decide.ts';
 import type { KeyMaker } from './keys.ts';
@@ -73,6 +73,12 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
     const namespaceLabels = dependencies.namespaceLabels(record.namespace);
     // Labels decide about names. Its own event will bring the namespace, and with it its certificates; guessing could give names away.
     if (namespaceLabels === undefined) return {};
+    let secret = secrets.get(secretKey(record));
+    // Nothing has ever been said of it: it must be issued, and whatever more there is to know is known when its turn has come.
+    if (secret === undefined && record.status === NO_STATUS && pacer.hold(key)) {
+      if (!waitingSince.has(key)) waitingSince.set(key, clock.now());
+      return {};
+    }
     const certificate = readCertificate(record);
     if ('problem' in certificate) {
       rests(key);
@@ -87,7 +93,6 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
       return last;
     };
 
-    let secret = secrets.get(secretKey(record));
     // What stood in the way last time is in no cache of ours: look before making a key in vain.
     if (secret === undefined && wasRefused(certificate)) secret = await writer.read(record, signal);
     for (let looks = 0; looks < MAX_LOOKS; looks += 1) {

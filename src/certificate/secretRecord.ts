@@ -2,7 +2,7 @@
  * What the operator remembers of a leaf Secret: a few hundred bytes of facts instead of the Secret, and never the private key.
  * Everything in a Secret is hostile until shown otherwise: anyone who may edit it may have put anything there.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { annotations, GROUP, labels } from '../api/index.ts';
 import { caIdOf } from '../authority/index.ts';
 import { asRecord, asString, stringMap } from '../kube/index.ts';
@@ -103,8 +103,15 @@ export function readSecret(object: unknown): RawSecret {
   };
 }
 
-/** @param known what was found in an earlier version of this Secret, to be used again where the data are the same. */
-export function inspectSecret(secret: RawSecret, known?: Pick<SecretRecord, 'dataDigest' | 'content'>): SecretRecord {
+/**
+ * @param known what was found in an earlier version of this Secret, to be used again where the data are the same.
+ * @param content what a look at these very data would find, where that is known.
+ */
+export function inspectSecret(
+  secret: RawSecret,
+  known?: Pick<SecretRecord, 'dataDigest' | 'content'>,
+  content?: SoundContent,
+): SecretRecord {
   const dataDigest = dataDigestOf(secret.data);
   const owned = templateKeysOf(secret.annotations[annotations.template]);
   return {
@@ -126,7 +133,7 @@ export function inspectSecret(secret: RawSecret, known?: Pick<SecretRecord, 'dat
     ),
     foreign: hasForeign(secret, owned),
     dataDigest,
-    content: known?.dataDigest === dataDigest ? known.content : inspectContent(secret.data),
+    content: content ?? (known?.dataDigest === dataDigest ? known.content : inspectContent(secret.data)),
   };
 }
 
@@ -260,9 +267,9 @@ export function contentOf(made: {
     state: 'sound',
     leaf,
     keyEncoding,
-    chainDigest: intern(digestOf(intermediatesPem)),
-    caDigest: intern(digestOf(caPem)),
-    roots: intern(rootFingerprints(caPem)),
+    chainDigest: shared(chainDigests, intermediatesPem, digestOf),
+    caDigest: shared(chainDigests, caPem, digestOf),
+    roots: shared(rootsOf, caPem, rootFingerprints),
     outputs: intern(outputs),
   };
 }
@@ -288,21 +295,25 @@ function splitChain(pem: string): { leaf: ParsedCertificate; intermediatesPem: s
 }
 
 /**
- * Thousands of Secrets share a handful of chains: each text is parsed once. Bounded, since a hostile writer could bring a new
+ * Thousands of Secrets share a handful of chains: each text is parsed and digested once. Bounded, since a hostile writer could bring a new
  * text each time.
  */
 const chains = new Map<string, readonly ParsedCertificate[]>();
+const chainDigests = new Map<string, string>();
+const rootsOf = new Map<string, string>();
 const MAX_CHAINS = 64;
 const LONGEST_KNOWN_CHAIN = 64 * 1024;
 
-function knownCertificates(pem: string): readonly ParsedCertificate[] {
-  const known = chains.get(pem);
-  if (known !== undefined) return known;
-  const parsed = parseCertificates(pem);
-  if (pem.length > LONGEST_KNOWN_CHAIN) return parsed;
-  if (chains.size >= MAX_CHAINS) chains.clear();
-  chains.set(pem, parsed);
-  return parsed;
+const knownCertificates = (pem: string): readonly ParsedCertificate[] => shared(chains, pem, parseCertificates);
+
+function shared<T>(known: Map<string, T>, pem: string, find: (pem: string) => T): T {
+  const before = known.get(pem);
+  if (before !== undefined) return before;
+  const found = find(pem);
+  if (pem.length > LONGEST_KNOWN_CHAIN) return found;
+  if (known.size >= MAX_CHAINS) known.clear();
+  known.set(pem, found);
+  return found;
 }
 
 /** ca.crt may hold anything; what is no certificate is no root that anybody trusts. */
@@ -344,7 +355,7 @@ function encodingOf(pem: string): string {
 /** 16 octets of SHA-256, base64url: a digest for equality, short because 50,000 of them are kept. */
 export function digestOf(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return createHash('sha256').update(text).digest().toString('base64url', 0, 16);
+  return hash('sha256', text, 'buffer').toString('base64url', 0, 16);
 }
 
 function decode(base64: string | undefined): string {

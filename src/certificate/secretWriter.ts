@@ -22,6 +22,7 @@ import {
   loadKeyPair,
   PkiError,
   parseCertificate,
+  verifyIssued,
 } from '../pki/index.ts';
 import type { CertificateRecord } from './certificateRecord.ts';
 import { secretKey } from './claims.ts';
@@ -29,7 +30,6 @@ import type { Situation } from './decide.ts';
 import { type Bookkeeping, desiredOutputs, type Material, renderSecret, writeQuery } from './render.ts';
 import {
   contentOf,
-  dataDigestOf,
   inspectSecret,
   type RawSecret,
   readSecret,
@@ -133,10 +133,19 @@ export class SecretWriter {
       chainPem: leaf.pem + known.chainPem,
       bundlePem: authority.bundlePem,
     };
+    const { serialNumber } = verifyIssued({
+      leaf,
+      keyPem: material.keyPem,
+      issuer,
+      intermediatesPem: known.chainPem,
+      bundlePem: authority.bundlePem,
+      profile,
+      notAfter: new Date(notAfter),
+    });
     const book = { revision: (situation.secret?.revision ?? 0) + 1, renewedAt: order.renewedAt };
     const content = contentOf({
       leaf: {
-        serialNumber: leaf.serialNumber,
+        serialNumber,
         notBefore,
         notAfter,
         profileDigest: profile.digest,
@@ -242,7 +251,7 @@ export class SecretWriter {
   async #send(request: ApiRequest, data: Readonly<Record<string, string>>, { content }: Made): Promise<Written> {
     const answer = readSecret(await this.#transport.request({ ...request, query: writeQuery }));
     // Only if the answer holds exactly what was sent is its content known without another look: a webhook may have changed it.
-    return { secret: inspectSecret(answer, content && { dataDigest: dataDigestOf(data), content }) };
+    return { secret: inspectSecret(answer, undefined, sameTexts(answer.data, data) ? content : undefined) };
   }
 
   async #get({ namespace, secretName }: CertificateRecord, signal: AbortSignal): Promise<RawSecret | undefined> {
@@ -255,6 +264,11 @@ export class SecretWriter {
       throw error;
     }
   }
+}
+
+function sameTexts(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
 }
 
 function ownerAdvice(secretName: string): string {

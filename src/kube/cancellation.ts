@@ -5,7 +5,7 @@
 export class Cancellation {
   #reason: { readonly error: unknown } | undefined;
   #hook: ((error: unknown) => void) | undefined;
-  #unlink: (() => void) | undefined;
+  #unlink: (() => unknown) | undefined;
 
   /** Set once cancelled; boxed, because an AbortSignal's reason may be anything, undefined too. */
   get reason(): { readonly error: unknown } | undefined {
@@ -18,9 +18,9 @@ export class Cancellation {
       this.cancel(signal.reason);
       return;
     }
-    const onAbort = (): void => this.cancel(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    this.#unlink = () => signal.removeEventListener('abort', onAbort);
+    const followers = followersOf(signal);
+    followers.add(this);
+    this.#unlink = () => followers.delete(this);
   }
 
   cancel(error: unknown): void {
@@ -47,4 +47,25 @@ export class Cancellation {
     this.#unlink?.();
     this.#unlink = undefined;
   }
+}
+
+/**
+ * A worker's signal is followed by thousands of requests one after the other: one listener serves them all, as adding and removing one costs more than
+ * the rest of a Cancellation.
+ */
+const followed = new WeakMap<AbortSignal, Set<Cancellation>>();
+
+function followersOf(signal: AbortSignal): Set<Cancellation> {
+  const known = followed.get(signal);
+  if (known !== undefined) return known;
+  const followers = new Set<Cancellation>();
+  followed.set(signal, followers);
+  signal.addEventListener(
+    'abort',
+    () => {
+      for (const follower of followers) follower.cancel(signal.reason);
+    },
+    { once: true },
+  );
+  return followers;
 }

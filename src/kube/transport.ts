@@ -13,6 +13,7 @@ import {
 import { type Link, LinkProvider } from './link.ts';
 import { type Log, messageOf } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { RestInstruments } from './restInstruments.ts';
 import { type Attempt, decideRetry } from './retry.ts';
 import { apiErrorOf } from './status.ts';
 import { WatchStream } from './watchStream.ts';
@@ -84,7 +85,7 @@ class HttpTransport implements Transport {
   readonly #links: LinkProvider;
   readonly #origin: string;
   readonly #prefix: string;
-  readonly #host: string;
+  readonly #instruments: RestInstruments;
   readonly #maxAnswerBytes: number;
 
   constructor(options: TransportOptions) {
@@ -92,7 +93,7 @@ class HttpTransport implements Transport {
     const url = new URL(options.connection.server);
     this.#origin = url.origin;
     this.#prefix = url.pathname.replace(/\/+$/, '');
-    this.#host = url.host;
+    this.#instruments = new RestInstruments(options.metrics, url.host);
     this.#maxAnswerBytes = options.maxAnswerBytes ?? 64 * 1024 * 1024;
     this.#links = new LinkProvider({ ...options, maxConnections: options.maxConnections ?? 16 });
   }
@@ -128,7 +129,7 @@ class HttpTransport implements Transport {
       });
       if (decision.action === 'give-up' || !result.repeatable) throw result.error;
       const cause = result.attempt.outcome === 'answered' ? String(result.attempt.status) : result.attempt.outcome;
-      this.#options.metrics.restRetries.inc({ method: request.method, host: this.#host, cause });
+      this.#instruments.repeated(request.method, cause);
       if (decision.action === 'retry') {
         await this.#wait(decision.afterMs, cancellation, result.error);
       } else {
@@ -139,7 +140,7 @@ class HttpTransport implements Transport {
   }
 
   async #attempt(request: ApiRequest, body: string | undefined, cancellation: Cancellation): Promise<AttemptResult> {
-    const { clock, metrics } = this.#options;
+    const { clock } = this.#options;
     let link: Link | undefined;
     let started = clock.monotonic();
     try {
@@ -150,11 +151,10 @@ class HttpTransport implements Transport {
         maxBytes: this.#maxAnswerBytes,
         cancellation,
       });
-      metrics.restRequests.inc({ code: answer.status, method: request.method, host: this.#host });
-      metrics.restDuration.observe({ method: request.method, host: this.#host }, (clock.monotonic() - started) / 1000);
+      this.#instruments.answered(request.method, answer.status, (clock.monotonic() - started) / 1000);
       return this.#judge(request, answer, link);
     } catch (error) {
-      metrics.restRequests.inc({ code: '<error>', method: request.method, host: this.#host });
+      this.#instruments.unanswered(request.method);
       return this.#failed(request, error, link, request.signal);
     }
   }
@@ -282,17 +282,16 @@ class HttpTransport implements Transport {
   }
 
   async #head(stream: WatchStream, request: WatchRequest, link: Link): Promise<WireAnswer | undefined> {
-    const { metrics } = this.#options;
     const onAbort = (): void => stream.cancel(request.signal.reason);
     request.signal.addEventListener('abort', onAbort, { once: true });
     if (request.signal.aborted) onAbort();
     try {
       const wire = this.#wire({ method: 'GET', ...request }, undefined, link);
       const refusal = await stream.open(link.watches, wire);
-      metrics.restRequests.inc({ code: refusal?.status ?? 200, method: 'GET', host: this.#host });
+      this.#instruments.watched(refusal?.status ?? 200);
       return refusal;
     } catch (error) {
-      metrics.restRequests.inc({ code: '<error>', method: 'GET', host: this.#host });
+      this.#instruments.unanswered('GET');
       throw error;
     } finally {
       request.signal.removeEventListener('abort', onAbort);

@@ -39,6 +39,7 @@ const catalogue = {
   IssuerExpiresFirst: 'ask for a shorter duration or renew the CA first',
   IssuerPathLength: 'use a CA whose path length constraint leaves room for another CA',
   IssuerUsageForbidden: 'ask only for usages that the CA may issue, or use another CA',
+  IssuedUnsound: 'nothing of it was handed out; this is a defect of the operator or of its machine, please report it',
   NameNotPermitted: 'ask only for names within the name constraints of the CA, or use another CA',
 } as const;
 

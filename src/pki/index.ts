@@ -32,3 +32,4 @@ export { combinedPem } from './outputs.ts';
 export { isSignedBy, type ParsedCertificate, parseCertificate, parseCertificates } from './parse.ts';
 export { buildLeafProfile, type LeafProfile, type LeafRequest, type Usage } from './profile.ts';
 export type { Subject } from './subject.ts';
+export { type IssuedWhole, verifyIssued } from './verifyIssued.ts';

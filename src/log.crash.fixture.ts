@@ -1,0 +1,9 @@
+// Logs a line and fails where nobody catches it.
+import { createLog, endOnDefect } from './log.ts';
+
+const log = createLog('info');
+endOnDefect(log);
+log.log.info('the last word');
+setImmediate(() => {
+  throw new Error('a defect');
+});
