@@ -1,24 +1,28 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { resourcePath, TransportError } from '../../src/kube/index.ts';
-import { type Cluster, startCluster } from '../cluster/index.ts';
+import type { Cluster } from '../cluster/index.ts';
 import {
+  type ApiServer,
   type Client,
   CONFIG_MAPS,
   configMap,
   connectionTo,
   createConfigMap,
   createNamespace,
+  deleteConfigMap,
   listAll,
   type Mirror,
   NEVER,
   openClient,
+  putConfigMap,
+  startApiServer,
   startMirror,
   untilEqual,
 } from '../kube/support.ts';
-import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { type FaultProxy, type SeenRequest, startFaultProxy } from './proxy.ts';
 
+let server: ApiServer;
 let cluster: Cluster;
 let proxy: FaultProxy;
 /** Straight to the API server. */
@@ -28,13 +32,10 @@ let client: Client;
 let namespace: string;
 
 beforeAll(async () => {
-  cluster = await startCluster({ log: printProgress, controllerManager: false, audit: 'off' });
-  direct = openClient(connectionTo(cluster));
+  server = await startApiServer();
+  ({ cluster, client: direct } = server);
 });
-afterAll(async () => {
-  await direct?.transport.close();
-  await cluster?.stop();
-});
+afterAll(() => server?.[Symbol.asyncDispose]());
 beforeEach(async () => {
   proxy = await startFaultProxy({ target: cluster.url, ca: cluster.caPem });
   client = openClient(connectionTo({ url: proxy.url, token: cluster.token }));
@@ -48,11 +49,7 @@ afterEach(async () => {
 const configMaps = ({ resource }: SeenRequest): boolean => resource === 'configmaps';
 const watches = (request: SeenRequest): boolean => configMaps(request) && request.verb === 'watch';
 const truth = () => listAll(direct, namespace);
-const path = (name?: string) => resourcePath(CONFIG_MAPS, namespace, name);
-
-function put(value: string): Promise<unknown> {
-  return client.transport.request({ method: 'PUT', path: path('a'), body: configMap('a', value), signal: NEVER });
-}
+const path = () => resourcePath(CONFIG_MAPS, namespace);
 
 async function names(): Promise<string[]> {
   return [...(await truth()).keys()].map((key) => key.split('/')[1] ?? '').sort();
@@ -138,7 +135,10 @@ describe('requests', () => {
   test('a truncated answer is ambiguous for a write; a read is repeated', async () => {
     await createConfigMap(direct, namespace, 'a', '1');
     proxy.add({ fault: { kind: 'truncate' }, match: configMaps, count: 1 });
-    await expect(put('2')).rejects.toMatchObject({ kind: 'truncated', ambiguous: true });
+    await expect(putConfigMap(client, namespace, 'a', '2')).rejects.toMatchObject({
+      kind: 'truncated',
+      ambiguous: true,
+    });
     proxy.add({ fault: { kind: 'truncate' }, match: configMaps, count: 2 });
     expect((await listAll(client, namespace)).get(`${namespace}/a`)?.value).toBe('2');
     expect(proxy.counters).toEqual({ truncate: 3 });
@@ -146,7 +146,7 @@ describe('requests', () => {
 
   test('silence ends with the deadline, ambiguous for a write', async () => {
     proxy.add({ fault: { kind: 'silence' }, match: configMaps });
-    const request = { path: path(), deadlineMs: 300, signal: NEVER };
+    const request = { path: path(), deadlineMs: 1_500, signal: NEVER };
     const written = client.transport.request({ ...request, method: 'POST', body: configMap('a', '1') });
     await expect(written).rejects.toMatchObject({ kind: 'deadline', ambiguous: true });
     await expect(client.transport.request({ ...request, method: 'GET' })).rejects.toBeInstanceOf(TransportError);
@@ -179,9 +179,15 @@ describe('a reflector is in step again after', () => {
     await untilEqual(mirror, truth);
     await strike();
     for (let i = 0; i < 5; i++) await createConfigMap(direct, namespace, `during-${i}`, `ü${i}`);
-    await direct.transport.request({ method: 'DELETE', path: path('before'), signal: NEVER });
+    await deleteConfigMap(direct, namespace, 'before');
     await untilEqual(mirror, truth);
     expect(await names()).toEqual(['during-0', 'during-1', 'during-2', 'during-3', 'during-4']);
+  }
+
+  /** Waits until the fault has struck so often: a LIST may have brought the mirror in step before. */
+  async function struck(mirror: Mirror, kind: string, times: number): Promise<void> {
+    await waitFor(`${kind} to strike ${times} times`, () => proxy.counters[kind] === times);
+    await untilEqual(mirror, truth);
   }
 
   test.each([410, 500])('ERROR %i events', async (code) => {
@@ -211,7 +217,7 @@ describe('a reflector is in step again after', () => {
       proxy.add({ fault: { kind: 'silence', afterEvents: 1 }, match: watches, count: 2 });
       proxy.cut();
     });
-    expect(proxy.counters).toMatchObject({ silence: 3 });
+    await struck(mirror, 'silence', 3);
   });
 
   test('lines that are cut in the middle', async () => {
@@ -220,7 +226,7 @@ describe('a reflector is in step again after', () => {
       proxy.add({ fault: { kind: 'truncate' }, match: watches, count: 4 });
       proxy.cut();
     });
-    expect(proxy.counters).toMatchObject({ truncate: 4 });
+    await struck(mirror, 'truncate', 4);
   });
 
   test('slow bytes', async () => {
@@ -250,7 +256,7 @@ describe('a reflector is in step again after', () => {
       proxy.add({ fault: { kind: 'status', status }, match: watches, count: 3 });
       proxy.cut();
     });
-    expect(proxy.counters).toMatchObject({ [`status-${status}`]: 3 });
+    await struck(mirror, `status-${status}`, 3);
   });
 
   test('410 for the token of a next page', async () => {
@@ -271,7 +277,7 @@ describe('a reflector is in step again after', () => {
     await using mirror = startMirror(client, { namespaces: [namespace], idleMs: 1_000 });
     for (let i = 0; i < 60; i++) {
       await createConfigMap(direct, namespace, `chance-${i}`, `${i}`);
-      if (i % 3 === 0) await direct.transport.request({ method: 'DELETE', path: path(`chance-${i}`), signal: NEVER });
+      if (i % 3 === 0) await deleteConfigMap(direct, namespace, `chance-${i}`);
       if (i % 10 === 9) proxy.cut();
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

@@ -1,20 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createEventRecorder, type EventInput, FakeClock, property, stringAt } from '../../src/kube/index.ts';
-import { type Cluster, startCluster } from '../cluster/index.ts';
-import { printProgress } from '../support/progress.ts';
-import { type Client, connectionTo, createNamespace, NEVER, openClient } from './support.ts';
+import { type ApiServer, type Client, createNamespace, NEVER, startApiServer } from './support.ts';
 
-let cluster: Cluster;
+let server: ApiServer;
 let client: Client;
 
 beforeAll(async () => {
-  cluster = await startCluster({ log: printProgress, controllerManager: false, audit: 'off' });
-  client = openClient(connectionTo(cluster));
+  server = await startApiServer();
+  client = server.client;
 });
-afterAll(async () => {
-  await client?.transport.close();
-  await cluster?.stop();
-});
+afterAll(() => server?.[Symbol.asyncDispose]());
 
 async function outcome(name: string): Promise<string | undefined> {
   const text = await client.metrics.registry.metrics();
@@ -66,8 +61,8 @@ test('the API server takes events, repetitions and events about cluster-scoped o
   const items = property(list, 'items');
   expect(items).toHaveLength(1);
   expect(items).toMatchObject([{ series: { count: 3 }, type: 'Warning', regarding: { name: 'web' } }]);
-  expect(await cluster.kubectl(['events', '-n', namespace])).toContain('SecretConflict');
-  expect(await cluster.kubectl(['get', 'events', '-n', 'default'])).toContain('certificateauthority/default');
+  expect(await server.cluster.kubectl(['events', '-n', namespace])).toContain('SecretConflict');
+  expect(await server.cluster.kubectl(['get', 'events', '-n', 'default'])).toContain('certificateauthority/default');
   expect(stringAt(list, 'kind')).toBe('EventList');
 });
 

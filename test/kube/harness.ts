@@ -1,14 +1,7 @@
 import { afterEach, expect } from 'vitest';
-import {
-  type Connection,
-  createMetrics,
-  createTransport,
-  systemClock,
-  type TlsMaterial,
-  type Transport,
-} from '../../src/kube/index.ts';
+import type { Connection, TlsMaterial, Transport } from '../../src/kube/index.ts';
 import { json, type MisbehavingServer, startMisbehavingServer } from './misbehavingServer.ts';
-import { connectionTo, keptLog, NEVER } from './support.ts';
+import { type Client, type ClientOptions, connectionTo, NEVER, openClient } from './support.ts';
 
 // What the tests of the transport share. Everything opened here is closed after each test.
 
@@ -32,20 +25,10 @@ export async function serve(
   return server;
 }
 
-export function open(connection: Connection, options: { maxConnections?: number; maxAnswerBytes?: number } = {}) {
-  const metrics = createMetrics({ process: false });
-  const log = keptLog();
-  const transport = createTransport({
-    connection,
-    clock: systemClock,
-    random: Math.random,
-    metrics,
-    log,
-    userAgent: 'mtls-operator/test',
-    ...options,
-  });
-  atEnd(() => transport.close());
-  return { transport, metrics, log };
+export function open(connection: Connection, options: ClientOptions = {}): Client {
+  const client = openClient(connection, options);
+  atEnd(() => client.transport.close());
+  return client;
 }
 
 export function to(server: MisbehavingServer, token = 't'): Connection {

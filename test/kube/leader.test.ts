@@ -9,29 +9,34 @@ import {
   stringAt,
   systemClock,
 } from '../../src/kube/index.ts';
-import { type Cluster, startCluster } from '../cluster/index.ts';
+import type { Cluster } from '../cluster/index.ts';
 import { type FaultProxy, startFaultProxy } from '../faults/proxy.ts';
-import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { startElector } from './elector.ts';
-import { type Client, connectionTo, createNamespace, NEVER, openClient } from './support.ts';
+import {
+  type ApiServer,
+  type Client,
+  connectionTo,
+  createNamespace,
+  NEVER,
+  openClient,
+  startApiServer,
+} from './support.ts';
 
 const LEASES = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' };
 /** A fifth of the usual: the ratios are what counts. */
 const FAST = { leaseDurationMs: 3_000, renewDeadlineMs: 2_000, retryPeriodMs: 400 };
 
+let server: ApiServer;
 let cluster: Cluster;
 let client: Client;
 const cleanUp: (() => unknown)[] = [];
 
 beforeAll(async () => {
-  cluster = await startCluster({ log: printProgress, controllerManager: false, audit: 'off' });
-  client = openClient(connectionTo(cluster));
+  server = await startApiServer();
+  ({ cluster, client } = server);
 });
-afterAll(async () => {
-  await client?.transport.close();
-  await cluster?.stop();
-});
+afterAll(() => server?.[Symbol.asyncDispose]());
 afterEach(async () => {
   for (const end of cleanUp.splice(0).reverse()) await end();
 });

@@ -17,6 +17,8 @@ import {
   systemClock,
   type Transport,
 } from '../../src/kube/index.ts';
+import { type Cluster, startCluster } from '../cluster/index.ts';
+import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
 
 export const CONFIG_MAPS: Resource = { group: '', version: 'v1', plural: 'configmaps' };
@@ -49,7 +51,12 @@ export interface Client extends AsyncDisposable {
   readonly log: KeptLog;
 }
 
-export function openClient(connection: Connection): Client {
+export interface ClientOptions {
+  readonly maxConnections?: number;
+  readonly maxAnswerBytes?: number;
+}
+
+export function openClient(connection: Connection, options: ClientOptions = {}): Client {
   const metrics = createMetrics({ process: false });
   const log = keptLog();
   const transport = createTransport({
@@ -59,6 +66,7 @@ export function openClient(connection: Connection): Client {
     metrics,
     log,
     userAgent: 'mtls-operator-test',
+    ...options,
   });
   return { transport, metrics, log, [Symbol.asyncDispose]: () => transport.close() };
 }
@@ -178,4 +186,37 @@ export function createConfigMap(
 ): Promise<unknown> {
   const path = resourcePath(CONFIG_MAPS, namespace);
   return client.transport.request({ method: 'POST', path, body: configMap(name, value, labels), signal: NEVER });
+}
+
+export function putConfigMap(
+  client: Client,
+  namespace: string,
+  name: string,
+  value: string,
+  labels: Record<string, string> = {},
+): Promise<unknown> {
+  const path = resourcePath(CONFIG_MAPS, namespace, name);
+  return client.transport.request({ method: 'PUT', path, body: configMap(name, value, labels), signal: NEVER });
+}
+
+export function deleteConfigMap(client: Client, namespace: string, name: string): Promise<unknown> {
+  const path = resourcePath(CONFIG_MAPS, namespace, name);
+  return client.transport.request({ method: 'DELETE', path, signal: NEVER });
+}
+
+/** etcd and an API server for the tests of a file, and a client straight to it. */
+export interface ApiServer extends AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly client: Client;
+}
+
+/** @param apiServerFlags more flags for kube-apiserver. */
+export async function startApiServer(apiServerFlags: readonly string[] = []): Promise<ApiServer> {
+  const cluster = await startCluster({ log: printProgress, controllerManager: false, audit: 'off', apiServerFlags });
+  const client = openClient(connectionTo(cluster));
+  const end = async (): Promise<void> => {
+    await client.transport.close();
+    await cluster.stop();
+  };
+  return { cluster, client, [Symbol.asyncDispose]: end };
 }

@@ -28,7 +28,7 @@ describe('a request', () => {
           authorization: 'Bearer secret',
           accept: 'application/json',
           'content-type': 'application/merge-patch+json',
-          'user-agent': 'mtls-operator/test',
+          'user-agent': 'mtls-operator-test',
         },
       },
     ]);
