@@ -2,7 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificateAuthorityKind } from '../../src/api/index.ts';
 import { generationSecret, type Role } from '../../src/authority/generation.ts';
+import { loadConnection, systemClock } from '../../src/kube/index.ts';
+import { startOperator } from '../../src/operator.ts';
 import { generateKeyPair, type IssuingCa, issueCa } from '../../src/pki/index.ts';
+import { operatorUser } from '../support/operator.ts';
 import { readSecretObject } from '../support/secret.ts';
 import { condition, inSeconds, OPERATOR_NAMESPACE, World, waitFor } from './world.ts';
 
@@ -170,6 +173,50 @@ describe('the issuing CA', () => {
     await world.authorityReason('jumped', 'Ready');
     const names = (await world.generations('jumped')).map(({ metadata }) => metadata.name).sort();
     expect(names).toEqual(['jumped-issuing-1', 'jumped-issuing-2', 'jumped-root-1']);
+  });
+
+  test('that has ended by a clock that is far ahead is kept, since the API server’s clock does not bear that out', async () => {
+    const day = 86_400;
+    const root = await restoreGeneration('ahead', 'Root', 1, [-100 * day, 3650 * day]);
+    await restoreGeneration('ahead', 'Issuing', 1, [-100 * day, 20 * day], root);
+    await restoreGeneration('ahead', 'Issuing', 2, [-60 * day, 700 * day], root);
+    await world.createAuthority('ahead', { trustDomain: 'ahead.example', selfSigned: {} });
+    await world.authorityReason('ahead', 'Ready');
+    const before = (await world.generations('ahead')).map(({ metadata }) => metadata.uid);
+    await world.operator.stop();
+    const lines: unknown[] = [];
+    const note = (fields: object, message: string) => lines.push({ ...fields, message });
+    const log = { debug: note, info: note, warn: note, error: note };
+    const stopping = new AbortController();
+    const operator = await startOperator(
+      {
+        connection: await loadConnection({ kubeconfig: await world.cluster.kubeconfigFor(operatorUser) }),
+        clock: { ...systemClock, now: () => Date.now() + 30 * day * 1000 },
+        random: Math.random,
+        log,
+        namespace: OPERATOR_NAMESPACE,
+        namespaces: 'all',
+        clusterDomain: 'cluster.local',
+        defaultAuthority: undefined,
+        identity: 'ahead',
+        leaderElection: false,
+        workers: 1,
+        healthPort: 0,
+        healthHost: '127.0.0.1',
+        version: 'test',
+      },
+      stopping.signal,
+    );
+    try {
+      await waitFor('the clocks to be compared', async () =>
+        lines.find((line) => JSON.stringify(line).includes('"kept":["ahead-issuing-1"]')),
+      );
+    } finally {
+      stopping.abort();
+      await operator.ended;
+    }
+    expect((await world.generations('ahead')).map(({ metadata }) => metadata.uid)).toEqual(before);
+    await world.startOperator();
   });
 
   test('that has expired is removed once another signs; the root stays', async () => {
