@@ -99,7 +99,7 @@ describe('a Secret of somebody else', () => {
     await world.reason(namespace, 'web', 'Ready', 'SecretConflict');
     await world.patchSecret(namespace, 'web', { metadata: { annotations: { 'mtls-operator.io/adopt': 'web' } } });
     // It is in no cache of the operator's: noticed at the next look.
-    await world.ready(namespace, 'web', { timeoutMs: 45_000 });
+    await world.ready(namespace, 'web', { timeoutMs: 60_000 });
     const secret = await world.secret(namespace, 'web');
     expect(secret.object.metadata.labels['theirs']).toBe('stays');
     expect(secret.text('more.txt')).toBe('stays');

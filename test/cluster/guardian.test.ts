@@ -45,7 +45,7 @@ function survivors(): unknown[] {
 
 async function expectNothingLeft(): Promise<void> {
   await waitFor('everything to be gone', () => survivors().length === 0 && readdirSync(parent).length === 0, {
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
   });
 }
 

@@ -39,11 +39,14 @@ export function withTls(server: MisbehavingServer, tls: TlsMaterial, more: Parti
   return { server: server.url, source: 'a test', credentials: async () => ({ headers: {}, tls }), ...more };
 }
 
-export function get(transport: Transport, deadlineMs = 5_000): Promise<unknown> {
+/** Long enough for a busy machine; a test that waits for the deadline itself gives a short one. */
+const PATIENT = 20_000;
+
+export function get(transport: Transport, deadlineMs = PATIENT): Promise<unknown> {
   return transport.request({ method: 'GET', path: '/x', deadlineMs, signal: NEVER });
 }
 
-export function post(transport: Transport, deadlineMs = 5_000): Promise<unknown> {
+export function post(transport: Transport, deadlineMs = PATIENT): Promise<unknown> {
   return transport.request({ method: 'POST', path: '/x', body: { a: 'ü' }, deadlineMs, signal: NEVER });
 }
 
@@ -56,7 +59,7 @@ export async function failure(promise: Promise<unknown>): Promise<unknown> {
 }
 
 /** All lines of a watch. */
-export async function collect(transport: Transport, idleMs = 2_000): Promise<unknown[]> {
+export async function collect(transport: Transport, idleMs = PATIENT): Promise<unknown[]> {
   const lines: unknown[] = [];
   for await (const line of transport.watch({ path: '/w', signal: NEVER, idleMs })) lines.push(line);
   return lines;

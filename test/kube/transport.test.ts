@@ -94,7 +94,7 @@ describe('an answer that is no success', () => {
     const server = await serve((_request, response) => response.writeHead(429, { 'retry-after': '60' }).end());
     const started = performance.now();
     expect(await failure(post(open(to(server)).transport))).toMatchObject({ status: 429, retryAfterMs: 60_000 });
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(performance.now() - started).toBeLessThan(20_000); // the deadline
   });
 
   test('waits out Retry-After as an HTTP date', async () => {

@@ -95,7 +95,7 @@ describe('a watch', () => {
     });
     const { transport } = open(to(server));
     let read = 0;
-    for await (const item of transport.watch({ path: '/w', signal: NEVER, idleMs: 5_000 })) {
+    for await (const item of transport.watch({ path: '/w', signal: NEVER, idleMs: 20_000 })) {
       expect(item).toMatchObject({ n: read });
       if (read++ === 0) {
         await delay(500);
@@ -118,12 +118,12 @@ describe('a watch', () => {
     const { transport } = open(to(server));
     const reason = new Error('over');
     const reading = (async () => {
-      for await (const _line of transport.watch({ path: '/w', signal: stopper.signal, idleMs: 5_000 }))
+      for await (const _line of transport.watch({ path: '/w', signal: stopper.signal, idleMs: 20_000 }))
         stopper.abort(reason);
     })();
     expect(await failure(reading)).toBe(reason);
     await expect.poll(() => closed, POLL).toBe(true);
-    const late = transport.watch({ path: '/w', signal: stopper.signal, idleMs: 5_000 }).next();
+    const late = transport.watch({ path: '/w', signal: stopper.signal, idleMs: 20_000 }).next();
     expect(await failure(late)).toBe(reason);
   });
 
@@ -135,7 +135,7 @@ describe('a watch', () => {
         closed = true;
       });
     });
-    for await (const _line of open(to(server)).transport.watch({ path: '/w', signal: NEVER, idleMs: 5_000 })) break;
+    for await (const _line of open(to(server)).transport.watch({ path: '/w', signal: NEVER, idleMs: 20_000 })) break;
     await expect.poll(() => closed, POLL).toBe(true);
   });
 
