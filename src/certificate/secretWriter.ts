@@ -22,6 +22,8 @@ import {
   loadKeyPair,
   PkiError,
   parseCertificate,
+  randomSerial,
+  serialText,
   verifyIssued,
 } from '../pki/index.ts';
 import type { CertificateRecord } from './certificateRecord.ts';
@@ -126,26 +128,27 @@ export class SecretWriter {
     if (known === undefined) throw new Error('the authority does not know the CA that signs for it');
     const limits = { maxDurationSeconds: authority.maxDurationSeconds, issuerNotAfter: known.notAfter };
     const { notBefore, notAfter } = validityAt(this.#clock.now(), durationSeconds, limits);
-    const leaf = issueLeaf({ profile, key, issuer, notBefore: new Date(notBefore), notAfter: new Date(notAfter) });
+    const serial = randomSerial();
+    const leaf = issueLeaf({
+      profile,
+      key,
+      issuer,
+      notBefore: new Date(notBefore),
+      notAfter: new Date(notAfter),
+      serial,
+    });
     const material: Material = {
       keyPem: key.pem(spec.privateKey.encoding),
       keyDer: key.der('PKCS8'),
       chainPem: leaf.pem + known.chainPem,
       bundlePem: authority.bundlePem,
     };
-    const { serialNumber } = verifyIssued({
-      leaf,
-      keyPem: material.keyPem,
-      issuer,
-      intermediatesPem: known.chainPem,
-      bundlePem: authority.bundlePem,
-      profile,
-      notAfter: new Date(notAfter),
-    });
+    const { chainPem: intermediatesPem } = known;
+    verifyIssued({ leaf, key, issuer, intermediatesPem, bundlePem: authority.bundlePem, profile });
     const book = { revision: (situation.secret?.revision ?? 0) + 1, renewedAt: order.renewedAt };
     const content = contentOf({
       leaf: {
-        serialNumber,
+        serialNumber: serialText(serial),
         notBefore,
         notAfter,
         profileDigest: profile.digest,

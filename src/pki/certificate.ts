@@ -175,6 +175,9 @@ export function randomSerial(): Buffer {
   return serial;
 }
 
+/** As `openssl x509 -serial` prints it: upper-case hexadecimal. @param serial as randomSerial makes it, without leading zeros */
+export const serialText = (serial: Buffer): string => serial.toString('hex').toUpperCase();
+
 /** RFC 7093 method 1: the first 160 bits of the SHA-256 of the public key's bits. */
 function keyIdentifier(spki: Buffer): Buffer {
   return hash('sha256', spki.subarray(publicKeyOffset(spki)), 'buffer').subarray(0, 20);

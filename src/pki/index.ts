@@ -8,6 +8,7 @@ export {
   issueLeaf,
   type LeafOrder,
   randomSerial,
+  serialText,
 } from './certificate.ts';
 export { type ChainQuery, type ChainReason, type ChainResult, verifyChain } from './chain.ts';
 export { type ConstrainedNames, checkNameConstraints, type NameViolation } from './constraints.ts';

@@ -1,6 +1,6 @@
 // How a CA signs: the algorithm follows from its key.
 
-import { type KeyObject, sign } from 'node:crypto';
+import { type KeyObject, sign, verify } from 'node:crypto';
 import { encode, nil, objectIdentifier, sequence } from './der.ts';
 import { PkiError, quote } from './errors.ts';
 import { oid } from './oids.ts';
@@ -36,6 +36,10 @@ export function signatureScheme(key: KeyObject): SignatureScheme {
 }
 
 export const signDer = (scheme: SignatureScheme, der: Buffer, key: KeyObject): Buffer => sign(scheme.digest, der, key);
+
+export function hasSignature(scheme: SignatureScheme, der: Buffer, key: KeyObject, signature: Buffer): boolean {
+  return verify(scheme.digest, der, key, signature);
+}
 
 /**
  * Signatures that today's verifiers accept. SHA-1 and MD5 are refused by Go, and by OpenSSL from security level 1.

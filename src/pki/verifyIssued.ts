@@ -1,53 +1,60 @@
-// The last look before a key and its certificate are handed out: what is about to be written is read back as its users will read it.
+// The last look before a key and its certificate are handed out: does all of it belong together?
 
-import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { IssuingCa } from './certificate.ts';
 import { verifyChain } from './chain.ts';
 import { PkiError } from './errors.ts';
+import type { KeyPair } from './keyPair.ts';
 import { type ParsedCertificate, parseCertificates } from './parse.ts';
 import type { LeafProfile } from './profile.ts';
+import { hasSignature, signatureScheme } from './signature.ts';
 
 export interface IssuedWhole {
   readonly leaf: ParsedCertificate;
-  /** As it will be handed out. */
-  readonly keyPem: string;
+  readonly key: KeyPair;
   readonly issuer: IssuingCa;
   /** The intermediates that will stand behind the leaf; '' where a root signs. */
   readonly intermediatesPem: string;
   /** The roots that will be handed out beside it. */
   readonly bundlePem: string;
   readonly profile: LeafProfile;
-  readonly notAfter: Date;
 }
 
 /**
- * Whether key, leaf, intermediates and roots belong together: the key is the leaf's, the leaf says what the profile asks for and is signed by the
- * issuer, and the issuer leads over these intermediates to these roots. Read by OpenSSL, not by the code that has encoded it.
+ * Whether key, leaf, intermediates and roots belong together: the leaf holds the key's public half, says what the profile asks for and bears the
+ * issuer's signature, and the issuer leads over these intermediates to these roots. It looks at bytes and signatures alone and decodes nothing of the
+ * leaf: how its parts are encoded is settled, and was tested, before.
  *
- * @returns the serial number, upper-case hexadecimal
  * @throws PkiError IssuedUnsound: a defect of ours or of the machine; nothing of it may be used
  */
-export function verifyIssued(whole: IssuedWhole): { readonly serialNumber: string } {
-  const { leaf, keyPem, issuer, profile, notAfter } = whole;
-  const certificate = readable('the certificate', () => new X509Certificate(leaf.der));
-  const key = readable('the private key', () => createPrivateKey(keyPem));
-  if (!certificate.checkPrivateKey(key)) unsound('the private key is not the one of the certificate');
-  if (!leaf.der.includes(profile.subjectDer) || !leaf.der.includes(profile.extensionsDer))
+export function verifyIssued(whole: IssuedWhole): void {
+  const { leaf, key, issuer, profile } = whole;
+  const { tbs, signature } = signedParts(leaf.der);
+  if (!tbs.includes(key.spki)) unsound('the certificate is for another key');
+  if (!tbs.includes(profile.subjectDer) || !tbs.includes(profile.extensionsDer))
     unsound('the certificate does not say what was asked for');
-  if (certificate.validToDate.getTime() !== Math.floor(notAfter.getTime() / 1000) * 1000)
-    unsound(`the certificate ends at ${certificate.validTo}`);
-  if (!certificate.checkIssued(openssl(issuer.certificate)) || !certificate.verify(issuer.certificate.publicKey))
-    unsound(`the certificate is not signed by ${issuer.certificate.subject}`);
+  const { publicKey, subject, subjectDer } = issuer.certificate;
+  if (!tbs.includes(subjectDer) || !hasSignature(signatureScheme(issuer.privateKey), tbs, publicKey, signature))
+    unsound(`the certificate is not signed by ${subject}`);
   assertLeadsToRoots(whole);
-  return { serialNumber: certificate.serialNumber };
 }
 
-const known = new WeakMap<ParsedCertificate, X509Certificate>();
+/** Certificate ::= SEQUENCE { tbsCertificate SEQUENCE, signatureAlgorithm SEQUENCE, signatureValue BIT STRING }, RFC 5280 §4.1. */
+function signedParts(der: Buffer): { readonly tbs: Buffer; readonly signature: Buffer } {
+  const outer = contentAt(der, 0);
+  const tbs = contentAt(der, outer.start);
+  const algorithm = contentAt(der, tbs.end);
+  const bits = contentAt(der, algorithm.end);
+  // The first octet of a BIT STRING counts its unused bits.
+  return { tbs: der.subarray(outer.start, tbs.end), signature: der.subarray(bits.start + 1, bits.end) };
+}
 
-function openssl(certificate: ParsedCertificate): X509Certificate {
-  const parsed = known.get(certificate) ?? new X509Certificate(certificate.der);
-  known.set(certificate, parsed);
-  return parsed;
+function contentAt(der: Buffer, at: number): { readonly start: number; readonly end: number } {
+  const first = der[at + 1] ?? 0;
+  const octets = first < 0x80 ? 0 : first & 0x7f;
+  const start = at + 2 + octets;
+  const length = octets === 0 ? first : octets <= 3 && start <= der.length ? der.readUIntBE(at + 2, octets) : -1;
+  if (length < 0 || start + length > der.length) unsound('the certificate is not whole');
+  return { start, end: start + length };
 }
 
 /** The texts that were found to lead from an issuer to its roots: the same for thousands of leaves. */
@@ -56,8 +63,7 @@ const leading = new WeakMap<IssuingCa, { readonly intermediatesPem: string; read
 function assertLeadsToRoots({ issuer, intermediatesPem, bundlePem }: IssuedWhole): void {
   const verified = leading.get(issuer);
   if (verified?.intermediatesPem === intermediatesPem && verified.bundlePem === bundlePem) return;
-  const read = (pem: string): ParsedCertificate[] => (pem === '' ? [] : parseCertificates(pem));
-  const [intermediates, roots] = readable('the chain', () => [read(intermediatesPem), read(bundlePem)]);
+  const [intermediates, roots] = [read(intermediatesPem), read(bundlePem)];
   // Not by fingerprint: a CA's renewed certificate may stand in for the one that it signs with.
   const { spki, subjectDer, subject } = issuer.certificate;
   const signer = (intermediates.length === 0 ? roots : intermediates.slice(0, 1)).find(
@@ -69,12 +75,11 @@ function assertLeadsToRoots({ issuer, intermediatesPem, bundlePem }: IssuedWhole
   leading.set(issuer, { intermediatesPem, bundlePem });
 }
 
-/** OpenSSL's own words are left out: they may quote what they could not read. */
-function readable<T>(what: string, read: () => T): T {
+function read(pem: string): readonly ParsedCertificate[] {
   try {
-    return read();
+    return pem === '' ? [] : parseCertificates(pem);
   } catch {
-    return unsound(`${what} cannot be read back`);
+    return unsound('the chain cannot be read back');
   }
 }
 
