@@ -41,6 +41,14 @@ export const annotations = {
    */
   replaceMissing: key('replace-missing'),
 
+  // Written by the operator on a CertificateAuthority.
+  /**
+   * The CAs whose certificates may be in use, as status lists them. Kept here too since a restore loses status: an
+   * authority that is restored before its Secrets must not make a new root. Entries `<Secret>=<fingerprint>/<not after>`,
+   * separated by commas.
+   */
+  generations: key('generations'),
+
   // Written by the operator on a WorkloadCertificate's Secret.
   /**
    * Name of the WorkloadCertificate that owns the Secret. This, not an owner reference, is ownership: it survives

@@ -2,6 +2,7 @@
 import {
   API_VERSION,
   AUTHORITY_FINALIZER,
+  annotations,
   type CertificateAuthority,
   certificateAuthorityKind,
   certificateAuthorityStatusSchema,
@@ -28,7 +29,7 @@ import { GenerationStore, type GenerationStoreOptions } from './generationStore.
 import { type Plan, planSelfSigned, type SelfSignedSpec } from './lifecycle.ts';
 import { type Outcome, providedOutcome, selfSignedOutcome, unreadableView } from './outcome.ts';
 import { readProvided } from './provided.ts';
-import { rememberedOf } from './remembered.ts';
+import { generationsNote, rememberedOf } from './remembered.ts';
 import { makeGeneration, selfSignedSpec } from './selfSigned.ts';
 import { type AuthorityFindings, authorityStatus, EXPIRING, iso } from './status.ts';
 import { type AuthorityRecord, type CaSecretRecord, decodeAuthority, readCaSecret } from './store.ts';
@@ -202,21 +203,31 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     const { name } = authority.metadata;
     const findings = authority.metadata.deletionTimestamp === undefined ? found : heldBack(found, usersOf(name));
     const status = authorityStatus(authority, findings, iso(clock.now()));
+    await keepNote(authority, generationsNote(status.generations), signal);
     const patch = mergePatch(authority.status, status);
     if (patch === undefined) return;
     warnOfChange(authority, findings);
     await patchStatus(name, patch, signal);
   }
 
+  /** Before the status: what stands there must never be remembered by status alone. */
+  async function keepNote({ metadata }: CertificateAuthority, note: string, signal: AbortSignal): Promise<void> {
+    if ((metadata.annotations[annotations.generations] ?? '') === note) return;
+    const body = { metadata: { annotations: { [annotations.generations]: note === '' ? null : note } } };
+    await patchAuthority(certificateAuthorityKind.path(undefined, metadata.name), body, signal);
+  }
+
   async function patchStatus(name: string, patch: Readonly<Record<string, unknown>>, signal: AbortSignal) {
-    const path = certificateAuthorityKind.path(undefined, name, 'status');
-    const body = { status: patch };
+    await patchAuthority(certificateAuthorityKind.path(undefined, name, 'status'), { status: patch }, signal);
+  }
+
+  async function patchAuthority(path: string, body: Readonly<Record<string, unknown>>, signal: AbortSignal) {
     try {
       const patched = decodeAuthority(await dependencies.transport.request({ method: 'PATCH', path, body, signal }));
       authorities.observe(patched.key, patched.value);
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      log.debug({ authority: name, error: messageOf(error) }, 'the authority is gone');
+      log.debug({ path, error: messageOf(error) }, 'the authority is gone');
     }
   }
 

@@ -62,6 +62,12 @@ const fingerprintOf = ({ metadata }: SecretObject) => metadata.annotations['mtls
 const clearStatus = (name: string) =>
   world.send('PATCH', certificateAuthorityKind.path(undefined, name, 'status'), { status: null });
 
+/** As if the object had never been looked at: only Secrets tell of its CAs. */
+const forgetCas = async (name: string) => {
+  await clearStatus(name);
+  await world.patchAuthority(name, { metadata: { annotations: { 'mtls-operator.io/generations': null } } });
+};
+
 const names = async (authority: string) =>
   (await world.generations(authority)).map(({ metadata }) => metadata.name).sort();
 
@@ -127,7 +133,7 @@ describe('the issuing CA’s Secret lost', () => {
     const before = await world.secret(namespace, 'web', { authority: name });
     await world.operator.stop();
     await lose(issuing);
-    await clearStatus(name);
+    await forgetCas(name);
     await world.startOperator();
     expect((await world.authorityReason(name, 'KeyMissing')).message).toContain('"given-up-issuing-1"');
     expect(await names(name)).toEqual(['given-up-root-1']);
@@ -244,7 +250,7 @@ describe('both lost', () => {
     await lose(root, issuing);
     await world.authorityReason(name, 'KeyMissing');
     await world.operator.stop();
-    await clearStatus(name);
+    await forgetCas(name);
     await world.startOperator();
     await world.authorityReason(name, 'KeyMissing');
     for (const secret of order(root, issuing)) {
@@ -266,7 +272,7 @@ describe('both lost', () => {
     const { name, fingerprint, root, issuing } = await scene('status');
     await world.operator.stop();
     await lose(root, issuing);
-    await clearStatus(name);
+    await forgetCas(name);
     await world.startOperator();
     expect((await world.authorityReason(name, 'KeyMissing')).message).toContain(fingerprint);
     expect(await names(name)).toEqual([]);
@@ -287,6 +293,15 @@ describe('both lost', () => {
     await world.restartOperator();
     expect((await world.authorityReason(name, 'KeyMissing')).message).toContain(fingerprint);
     expect(await names(name)).toEqual([]);
+    // As an authority that was restored before anything else: without status, all that it had stands in its annotation.
+    await world.operator.stop();
+    await clearStatus(name);
+    await world.startOperator();
+    const { message } = await world.authorityReason(name, 'KeyMissing');
+    for (const lost of [root, issuing]) expect(message).toContain(`"${lost.metadata.name}" (${fingerprintOf(lost)})`);
+    await restore(root, issuing);
+    await world.authorityReason(name, 'Ready');
+    expect(await names(name)).toEqual([`${name}-issuing-1`, `${name}-root-1`]);
   });
 
   test('and accepted: a new root is made, and every certificate is issued anew under it', async () => {
