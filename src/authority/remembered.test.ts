@@ -48,6 +48,18 @@ describe('an authority that was restored without its status', () => {
     ]);
   });
 
+  test('goes on remembering them, look after look', () => {
+    let authority = restored();
+    for (const look of [1, 2, 3]) {
+      const { findings } = selfSignedOutcome(authority, planOf([], authority));
+      expect([look, findings.lost.length]).toEqual([look, 2]);
+      const status = authorityStatus(authority, findings, '2030-01-01T00:00:00Z');
+      const note = generationsNote(status.generations);
+      expect(note).toBe(restored().metadata.annotations[annotations.generations]);
+      authority = authorityObject({ status, metadata: { annotations: { [annotations.generations]: note } } });
+    }
+  });
+
   test('after its root misses the issuing CA, and after both nothing', () => {
     const [first, second] = generations();
     const half = planOf(first === undefined ? [] : [first], restored());

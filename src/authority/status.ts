@@ -28,8 +28,11 @@ export function authorityStatus(
 ): CertificateAuthorityStatus {
   const { status: before, metadata } = authority;
   const { ready, ending, root, issuing, renewalTime, generations, lost, roots } = findings;
-  const missing = new Set(lost.map(({ fingerprint }) => fingerprint));
-  const notedBefore = (before.generations ?? []).filter(({ fingerprint }) => missing.has(fingerprint));
+  // One that status has forgotten, as a restore makes it, goes back into it: else the next look would miss nothing.
+  const notedBefore = lost.flatMap((ca) => {
+    const known = before.generations?.find(({ fingerprint }) => fingerprint === ca.fingerprint);
+    return known ?? noteOf(ca) ?? [];
+  });
   const stillNoted = new Set(notedBefore.map(({ fingerprint }) => fingerprint));
   const observedGeneration = metadata.generation;
   let conditions = setCondition(before.conditions, { type: 'Ready', ...ready, observedGeneration }, now);
@@ -78,6 +81,12 @@ export const EXPIRING = 'Expiring';
 
 /** The schema's limit. */
 const MAX_LISTED = 64;
+
+/** Undefined for one that is known by hearsay alone. */
+function noteOf({ role, fingerprint, secretName, notAfter }: LostCa) {
+  if (secretName === undefined || notAfter === undefined) return undefined;
+  return { role, fingerprint, secretName, notAfter: iso(notAfter) };
+}
 
 function phaseOfGeneration(
   { role, certificate }: Generation,
