@@ -115,8 +115,8 @@ describe('the default authority', () => {
 describe('the issuing CA', () => {
   test('is renewed under leaves in use: none is reissued for it, and every chain verifies throughout', async () => {
     const root = await restoreGeneration('renewed', 'Root', 1, [-3600, 36_000]);
-    // Renewed a minute before its end: eight seconds from now.
-    await restoreGeneration('renewed', 'Issuing', 1, [-112, 68], root);
+    // Renewed a minute before its end: twelve seconds from now.
+    await restoreGeneration('renewed', 'Issuing', 1, [-108, 72], root);
     const spec = {
       trustDomain: 'renewed.example',
       selfSigned: { root: { duration: '10h' }, issuing: { duration: '6m' } },

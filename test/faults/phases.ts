@@ -1,6 +1,7 @@
 /** The faults, one after another, before an operator that has renewals to make all the time. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Progress } from '../support/progress.ts';
+import { waitFor } from '../support/waitFor.ts';
 import { type Arena, kubeconfigThrough, operatorCommand } from './arena.ts';
 import type { Summary } from './ledger.ts';
 import { type Fault, type FaultProxy, type Rule, type SeenRequest, startFaultProxy } from './proxy.ts';
@@ -165,6 +166,8 @@ export async function faultAfterFault(
     const rules = (phase.rules ?? []).map((rule) => proxy.add(rule));
     // One more in the middle of it, and one that changes.
     await Promise.all([phase.act?.(scene) ?? delay(scene.ms), workload.add(), workload.edit(random)]);
+    // An operator that waits for its Lease sends next to nothing for a while.
+    await waitFor(`"${phase.name}" to strike`, () => rules.every((rule) => rule.injected > 0), { timeoutMs: 60_000 });
     const injected = rules.reduce((sum, rule) => sum + rule.injected, 0);
     for (const rule of rules) rule.remove();
     // Each is judged alone: two outages on end are longer than the shortest certificate lasts.
