@@ -5,5 +5,6 @@ const log = createLog('info');
 endOnDefect(log);
 log.log.info('the last word');
 setImmediate(() => {
+  if (process.argv[2] === 'nothing') throw undefined;
   throw new Error('a defect');
 });

@@ -11,6 +11,11 @@ function start() {
   return child;
 }
 
+const crash = (...args: string[]) => {
+  const program = fileURLToPath(new URL('log.crash.fixture.ts', import.meta.url));
+  return spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+};
+
 test('a reader who does not read stops neither the process nor its end', async () => {
   const child = start();
   try {
@@ -39,8 +44,7 @@ test('a reader who reads gets every line whole, in order, and the last ones at t
 });
 
 test('the last lines are written also when the process ends by an error that nobody caught', async () => {
-  const program = fileURLToPath(new URL('log.crash.fixture.ts', import.meta.url));
-  const child = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = crash();
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
@@ -52,4 +56,14 @@ test('the last lines are written also when the process ends by an error that nob
     { msg: 'the last word' },
     { level: 60, error: 'a defect', stack: expect.stringContaining('log.crash.fixture.ts') },
   ]);
+});
+
+test('an error that is none is told of too', async () => {
+  const child = crash('nothing');
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  expect(await once(child, 'close')).toEqual([1, null]);
+  expect(text).toContain('"error":"undefined"');
 });

@@ -51,8 +51,10 @@ export function createLog(level: string): OperatorLog {
 
 /** An error that nobody caught ends the process, as it must: in the log, after the lines that led to it, and not only on stderr. */
 export function endOnDefect({ log, end }: OperatorLog): void {
-  process.once('uncaughtException', (error) => {
-    log.fatal({ error: error.message, stack: error.stack }, 'a defect: nobody caught this error');
+  process.once('uncaughtException', (error: unknown) => {
+    // Anything can be thrown.
+    const { message, stack } = error instanceof Error ? error : { message: String(error), stack: undefined };
+    log.fatal({ error: message, stack }, 'a defect: nobody caught this error');
     void end(1);
   });
 }

@@ -51,6 +51,7 @@ import {
   type Transport,
   watchForJumps,
 } from './kube/index.ts';
+import type { ParsedCertificate } from './pki/index.ts';
 
 export interface OperatorOptions {
   readonly connection: Connection;
@@ -144,7 +145,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
       resource: SECRETS,
       namespaces: options.namespaces,
       labelSelector: `${labels.purpose}=${purposes.workloadCertificate}`,
-      decode: (object) => decodeSecret(object, secrets),
+      decode: (object) => decodeSecret(object, secrets, () => rootsOf(catalogue)),
       store: secrets,
     }),
     createReflector({
@@ -275,12 +276,23 @@ async function orAborted(promise: Promise<unknown>, signal: AbortSignal): Promis
   await Promise.race([promise, aborted]);
 }
 
-/** A Secret that is known in this very version, usually from our own write, is not looked at again. */
-function decodeSecret(object: unknown, secrets: Store<SecretRecord>): { key: string; value: SecretRecord } {
+/** What was found in an earlier version is used again where the data are the same. */
+function decodeSecret(
+  object: unknown,
+  secrets: Store<SecretRecord>,
+  roots: () => readonly ParsedCertificate[],
+): { key: string; value: SecretRecord } {
   const raw = readSecret(object);
   const key = `${raw.namespace}/${raw.name}`;
-  const known = secrets.get(key);
-  return { key, value: known?.resourceVersion === raw.resourceVersion ? known : inspectSecret(raw, known) };
+  return { key, value: inspectSecret(raw, secrets.get(key), { roots }) };
+}
+
+function rootsOf(catalogue: AuthorityCatalogue): ParsedCertificate[] {
+  return catalogue
+    .all()
+    .flatMap(({ certificates }) =>
+      certificates.flatMap(({ role, certificate }) => (role === 'Root' ? [certificate] : [])),
+    );
 }
 
 function decodeNamespace(object: unknown): { key: string; value: NamespaceRecord } {

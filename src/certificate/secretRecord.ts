@@ -105,12 +105,13 @@ export function readSecret(object: unknown): RawSecret {
 
 /**
  * @param known what was found in an earlier version of this Secret, to be used again where the data are the same.
- * @param content what a look at these very data would find, where that is known.
+ * @param hints.content what a look at these very data would find, where that is known.
+ * @param hints.roots of all authorities: a leaf right under a root is still good when somebody has edited the ca.crt beside it.
  */
 export function inspectSecret(
   secret: RawSecret,
   known?: Pick<SecretRecord, 'dataDigest' | 'content'>,
-  content?: SoundContent,
+  hints: { readonly content?: SoundContent | undefined; readonly roots?: () => readonly ParsedCertificate[] } = {},
 ): SecretRecord {
   const dataDigest = dataDigestOf(secret.data);
   const owned = templateKeysOf(secret.annotations[annotations.template]);
@@ -133,7 +134,8 @@ export function inspectSecret(
     ),
     foreign: hasForeign(secret, owned),
     dataDigest,
-    content: content ?? (known?.dataDigest === dataDigest ? known.content : inspectContent(secret.data)),
+    content:
+      hints.content ?? (known?.dataDigest === dataDigest ? known.content : inspectContent(secret.data, hints.roots)),
   };
 }
 
@@ -224,7 +226,10 @@ export function templateKeysOf(remembered: string | undefined): TemplateKeys {
   }
 }
 
-function inspectContent(data: Readonly<Record<string, string>>): SoundContent | BrokenContent {
+function inspectContent(
+  data: Readonly<Record<string, string>>,
+  roots: () => readonly ParsedCertificate[] = () => [],
+): SoundContent | BrokenContent {
   const missing = ['tls.crt', 'tls.key'].filter((key) => (data[key] ?? '') === '');
   if (missing.length > 0) return { state: 'broken', reason: 'SecretIncomplete', detail: `no ${missing.join(', no ')}` };
   const chain = readable('tls.crt', () => splitChain(decode(data['tls.crt'])));
@@ -234,11 +239,8 @@ function inspectContent(data: Readonly<Record<string, string>>): SoundContent | 
   const { leaf, intermediatesPem } = chain;
   if (!keyMatches(key, leaf)) return { state: 'broken', reason: 'KeyMismatch', detail: '' };
   const caPem = decode(data['ca.crt']);
-  const signers = readable('the chain', () => knownCertificates(intermediatesPem === '' ? caPem : intermediatesPem));
-  if ('reason' in signers) return { state: 'broken', reason: 'ChainBroken', detail: signers.detail };
-  const candidates = intermediatesPem === '' ? signers : signers.slice(0, 1);
-  const signer = candidates.find((candidate) => isSignedBy(leaf, candidate));
-  if (signer === undefined) return { state: 'broken', reason: 'ChainBroken', detail: '' };
+  const signer = intermediatesPem === '' ? rootOf(leaf, caPem, roots) : issuerOf(leaf, intermediatesPem);
+  if ('reason' in signer) return signer;
   return contentOf({
     leaf: {
       serialNumber: leaf.serialNumber,
@@ -252,6 +254,26 @@ function inspectContent(data: Readonly<Record<string, string>>): SoundContent | 
     caPem,
     outputs: inspectOutputs(data, key),
   });
+}
+
+function issuerOf(leaf: ParsedCertificate, intermediatesPem: string): ParsedCertificate | BrokenContent {
+  const chain = readable('the chain', () => knownCertificates(intermediatesPem));
+  if ('reason' in chain) return { state: 'broken', reason: 'ChainBroken', detail: chain.detail };
+  const [issuer] = chain;
+  if (issuer === undefined || !isSignedBy(leaf, issuer)) return { state: 'broken', reason: 'ChainBroken', detail: '' };
+  return issuer;
+}
+
+function rootOf(
+  leaf: ParsedCertificate,
+  caPem: string,
+  roots: () => readonly ParsedCertificate[],
+): ParsedCertificate | BrokenContent {
+  const beside = readable('the chain', () => knownCertificates(caPem));
+  const found =
+    ('reason' in beside ? undefined : beside.find((root) => isSignedBy(leaf, root))) ??
+    roots().find((root) => isSignedBy(leaf, root));
+  return found ?? { state: 'broken', reason: 'ChainBroken', detail: 'reason' in beside ? beside.detail : '' };
 }
 
 /** What `inspectContent` finds in a Secret that was just made: known without reading it again. */

@@ -254,7 +254,9 @@ export class SecretWriter {
   async #send(request: ApiRequest, data: Readonly<Record<string, string>>, { content }: Made): Promise<Written> {
     const answer = readSecret(await this.#transport.request({ ...request, query: writeQuery }));
     // Only if the answer holds exactly what was sent is its content known without another look: a webhook may have changed it.
-    return { secret: inspectSecret(answer, undefined, sameTexts(answer.data, data) ? content : undefined) };
+    return {
+      secret: inspectSecret(answer, undefined, { content: sameTexts(answer.data, data) ? content : undefined }),
+    };
   }
 
   async #get({ namespace, secretName }: CertificateRecord, signal: AbortSignal): Promise<RawSecret | undefined> {

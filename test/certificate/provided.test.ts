@@ -83,6 +83,29 @@ describe('a provided CA', () => {
     });
   });
 
+  test.each([
+    ['others', () => pem(root) + pem(root).replaceAll('\n', '\r\n')],
+    ['nothing that can be read', () => 'no certificate'],
+    ['nothing', () => ''],
+  ])('that is a root signs directly: ca.crt edited to %s is mended around the same certificate', async (what, edit) => {
+    const name = `edited-${what.length}`;
+    await bring(name, { 'tls.crt': pem(root), 'tls.key': root.key.pem('PKCS8') }, 'kubernetes.io/tls');
+    await createAuthority(name);
+    const { namespace, secret } = await issue(name);
+    const data = { 'ca.crt': Buffer.from(edit()).toString('base64') };
+    await world.patchSecret(namespace, 'web', { data }, 'vandal');
+    const mended = await world.secretWhen(
+      namespace,
+      'web',
+      'to be mended',
+      ({ object }) => object.metadata.resourceVersion !== secret.object.metadata.resourceVersion,
+      { authority: name },
+    );
+    expect(mended.text('ca.crt')).toBe(pem(root));
+    expect(mended.text('tls.crt')).toBe(secret.text('tls.crt'));
+    expect(mended.text('tls.key')).toBe(secret.text('tls.key'));
+  });
+
   test('that is an intermediate of an intermediate gives the whole chain, and never the root, in tls.crt', async () => {
     const upper = await makeCa('Upper', root, [-60, 100_000]);
     const lower = await makeCa('Lower', upper, [-60, 86_400], { algorithm: 'RSA' });
