@@ -54,7 +54,10 @@ export interface Plan {
   readonly ending: Generation | undefined;
   /** What is to be said although the authority signs. */
   readonly note?: string | undefined;
-  readonly problem?: { readonly reason: 'KeyMissing' | 'GenerationBroken' | 'RootExpired'; readonly message: string };
+  readonly problem?: {
+    readonly reason: 'KeyMissing' | 'GenerationBroken' | 'RootExpired';
+    readonly message: string;
+  };
 }
 
 export function planSelfSigned(
@@ -85,10 +88,12 @@ export function planSelfSigned(
   const issuing = able.find(begun) ?? (signer !== undefined && begun(signer) ? undefined : able[0]);
   const renewalTime = issuing && issuingRenewalTime(issuing, signer, spec);
   const missingRoots = lostRoots(rootsFound, rootsKnown, remembered);
-  const missingIssuing = lostIssuing(issuingFound, recovered, broken, remembered, now);
+  const missingIssuing = lostIssuing(issuingFound, recovered, remembered, now);
+  const damaged = new Set(broken.map(({ secretName }) => secretName));
+  const absent = missingIssuing.filter(({ secretName }) => secretName === undefined || !damaged.has(secretName));
   const inUse = new Set(recovered.map(({ certificate }) => certificate.fingerprint));
   // While another signs, one that nothing hangs on is not missed.
-  const missed = issuing === undefined ? missingIssuing : missingIssuing.filter((ca) => inUse.has(ca.fingerprint));
+  const missed = issuing === undefined ? absent : absent.filter((ca) => inUse.has(ca.fingerprint));
   const topmost = signer ?? trustedRoots[0];
   const warnAt = topmost && warnOfEndAt(topmost, spec);
   const base = {
@@ -99,7 +104,7 @@ export function planSelfSigned(
     able,
     expired: issuing === undefined ? [] : issuingFound.filter((old) => isOver(old, able, now)),
     renewalTime,
-    lost: [...missingRoots, ...missed],
+    lost: [...missingRoots, ...missed, ...missingIssuing.filter((ca) => !absent.includes(ca))],
     ending: warnAt !== undefined && now >= warnAt ? topmost : undefined,
     wakeAt: earliest(now, [
       renewalTime,
@@ -199,7 +204,11 @@ type Problem = NonNullable<Plan['problem']>;
 
 function damageOf(broken: readonly BrokenGeneration[]): Problem | undefined {
   if (broken.length === 0) return undefined;
-  const list = broken.map(({ secretName, problem }) => `Secret "${secretName}": ${problem}`).join('; ');
+  // Sorted, since caches and LISTs have orders of their own, and each change of a message is written and told of.
+  const list = broken
+    .map(({ secretName, problem }) => `Secret "${secretName}": ${problem}`)
+    .sort()
+    .join('; ');
   const message = `a CA generation cannot be read; restore its Secret from a backup (docs/backup.md): ${list}`;
   return { reason: 'GenerationBroken', message };
 }
@@ -224,7 +233,7 @@ function rootExpired(roots: readonly Generation[]): Problem | undefined {
 }
 
 function newestFirst(a: Generation, b: Generation): number {
-  return b.number - a.number;
+  return b.number - a.number || (a.certificate.fingerprint < b.certificate.fingerprint ? -1 : 1);
 }
 
 function earliest(now: number, times: readonly (number | undefined)[]): number {

@@ -4,7 +4,7 @@
  */
 import { annotations } from '../api/index.ts';
 import { isSignedBy, type ParsedCertificate } from '../pki/index.ts';
-import { type BrokenGeneration, type Generation, generationSecretName, type Role } from './generation.ts';
+import { type Generation, generationSecretName, type Role } from './generation.ts';
 
 export interface LostCa {
   readonly role: Role;
@@ -82,11 +82,11 @@ export function lostRoots(
 /**
  * @param found issuing CAs that have a Secret.
  * @param recovered issuing CAs of which leaf Secrets alone still tell.
+ * @returns also those whose Secret cannot be read: the memory of them must outlast that Secret.
  */
 export function lostIssuing(
   found: readonly Generation[],
   recovered: readonly Generation[],
-  broken: readonly BrokenGeneration[],
   remembered: Remembered,
   now: number,
 ): LostCa[] {
@@ -100,21 +100,21 @@ export function lostIssuing(
     })),
     ...remembered.noted.filter(({ role }) => role === 'Issuing'),
   ];
-  const damaged = new Set(broken.map(({ secretName }) => secretName));
   const able = found.filter(({ privateKey }) => privateKey !== undefined);
-  return without(candidates, able, remembered).filter(
-    ({ notAfter, secretName }) =>
-      // Of one that has ended no certificate is alive: it need not come back.
-      (notAfter === undefined || notAfter > now) && !(secretName !== undefined && damaged.has(secretName)),
-  );
+  // Of one that has ended no certificate is alive: it need not come back.
+  return without(candidates, able, remembered).filter(({ notAfter }) => notAfter === undefined || notAfter > now);
 }
 
-/** Each once; where one is told of twice the last wins, as status knows the names of Secrets. */
+/**
+ * Each once; where one is told of twice the last wins, as status knows the names of Secrets. In an order of their own: what tells of them comes in
+ * any, and each change of order would be written into the status, or wake every certificate.
+ */
 function without(candidates: readonly LostCa[], found: readonly Generation[], remembered: Remembered): LostCa[] {
   const lost = new Map(candidates.map((ca) => [ca.fingerprint, ca]));
   for (const { certificate } of found) lost.delete(certificate.fingerprint);
   for (const accepted of acceptedLosses(remembered)) lost.delete(accepted);
-  return [...lost.values()];
+  const rank = ({ secretName = '', fingerprint }: LostCa) => `${secretName} ${fingerprint}`;
+  return [...lost.values()].sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 }
 
 export function untilWhen(issuing: Generation | undefined): string {

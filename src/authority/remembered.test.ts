@@ -35,7 +35,7 @@ function fail(): never {
   throw new Error('the default is selfSigned');
 }
 
-const planOf = (found: ReturnType<typeof generations>, authority: ReturnType<typeof restored>) =>
+const planOf = (found: Parameters<typeof planSelfSigned>[1], authority: ReturnType<typeof restored>) =>
   planSelfSigned(spec ?? fail(), found, rememberedOf(authority, [], []), NOW);
 
 describe('an authority that was restored without its status', () => {
@@ -69,6 +69,24 @@ describe('an authority that was restored without its status', () => {
       restored(),
     );
     expect([whole.step.step, whole.lost, whole.problem]).toEqual(['None', [], undefined]);
+  });
+
+  test('remembers an issuing CA whose Secret cannot be read, and misses it once that Secret is deleted to be restored', () => {
+    const damaged = { authority: 'default', secretName: 'default-issuing-1', problem: 'unreadable' };
+    const found = generations().slice(0, 1);
+    const plan = planOf([...found, damaged], restored());
+    expect([plan.step.step, plan.problem?.reason]).toEqual(['None', 'GenerationBroken']);
+    const authority = restored();
+    const { findings } = selfSignedOutcome(authority, plan);
+    const status = authorityStatus(authority, findings, '2030-01-01T00:00:00Z');
+    const note = generationsNote(status.generations);
+    expect(note.split(',').sort().join()).toBe(
+      restored().metadata.annotations[annotations.generations]?.split(',').sort().join(),
+    );
+    const later = authorityObject({ status, metadata: { annotations: { [annotations.generations]: note } } });
+    const { step, problem } = planOf(found, later);
+    expect([step.step, problem?.reason]).toEqual(['None', 'KeyMissing']);
+    expect(problem?.message).toContain('"default-issuing-1"');
   });
 
   test.each([
