@@ -3,8 +3,10 @@ import { annotations, labels, purposes } from '../api/index.ts';
 import {
   ApiError,
   asRecord,
+  type Clock,
   type EventRecorder,
   isAlreadyExists,
+  isConflict,
   isNotFound,
   type Log,
   messageOf,
@@ -14,9 +16,16 @@ import {
   type Transport,
 } from '../kube/index.ts';
 import type { ParsedCertificate } from '../pki/index.ts';
-import { type BrokenGeneration, type Generation, generationOwner, generationSecretName } from './generation.ts';
+import {
+  type BrokenGeneration,
+  type Generation,
+  generationOwner,
+  generationSecretName,
+  type Role,
+} from './generation.ts';
 import type { Plan } from './lifecycle.ts';
 import { issuerBehindLeaf } from './recovered.ts';
+import { type Refusal, Refusals } from './refusals.ts';
 import { isOver } from './retirement.ts';
 import type { makeGeneration } from './selfSigned.ts';
 import { type CaSecretRecord, decodeCaSecret, readCaSecret } from './store.ts';
@@ -24,6 +33,7 @@ import { caIdOf } from './view.ts';
 
 export interface GenerationStoreOptions {
   readonly transport: Transport;
+  readonly clock: Clock;
   readonly log: Log;
   readonly events: EventRecorder;
   readonly operatorNamespace: string;
@@ -43,14 +53,42 @@ const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
 /** Anybody may write leaf Secrets of any content: so many are read in search of one CA. */
 const MOST_READ = 8;
 const MOST_REMEMBERED = 256;
+/** Where our clock and the API server's disagree about the end of a CA, they are compared again after so long (ms). */
+const CLOCK_RECHECK = 3_600_000;
+/** What is refused today is tried again within so long (ms): a CA that is needed, and housekeeping, which can wait. */
+const MAKING_RETRY = 30_000;
+const HOUSEKEEPING_RETRY = 3_600_000;
+/** A policy may say anything at any length. */
+const LONGEST_REASON = 500;
+
+/** What became of a generation that is needed: nothing to say where it is there now. */
+export interface Unmade {
+  readonly reason: 'GenerationBroken' | 'GenerationRefused';
+  readonly message: string;
+  /** ms */
+  readonly retryAt: number;
+}
+
+export interface Retirement {
+  /** When to look again, ms; undefined where everything is done. */
+  readonly wakeAt?: number | undefined;
+  /** What the API server refuses of it. */
+  readonly note?: string | undefined;
+}
 
 export class GenerationStore {
   readonly #options: GenerationStoreOptions;
   /** Certificates that a root of the authority has signed, by authority and CA id. */
   readonly #recovered = new Map<string, ParsedCertificate>();
+  /** By the name of the Secret that is to be made. */
+  readonly #unmade: Refusals;
+  /** By authority. */
+  readonly #unretired: Refusals;
 
   constructor(options: GenerationStoreOptions) {
     this.#options = options;
+    this.#unmade = new Refusals(options.clock, MAKING_RETRY);
+    this.#unretired = new Refusals(options.clock, HOUSEKEEPING_RETRY);
   }
 
   /** As the cache knows them. */
@@ -104,32 +142,60 @@ export class GenerationStore {
     roots: readonly ParsedCertificate[],
     signal: AbortSignal,
   ): Promise<ParsedCertificate | undefined> {
+    const { log, transport } = this.#options;
     for (const key of secrets.slice(0, MOST_READ)) {
       const { namespace, name } = splitKey(key);
       try {
         const path = resourcePath(SECRETS, namespace, name);
-        const { data } = readCaSecret(await this.#options.transport.request({ method: 'GET', path, signal }));
+        const { data } = readCaSecret(await transport.request({ method: 'GET', path, signal }));
         const certificate = issuerBehindLeaf(data['tls.crt'] ?? '', issuerId, roots);
         if (certificate !== undefined) return certificate;
       } catch (error) {
-        if (!isNotFound(error)) throw error;
+        // One that cannot be read tells nothing; it is no reason to stop.
+        if (signal.aborted) throw error;
+        log.warn({ secret: key, error: messageOf(error) }, 'a Secret with a certificate of a lost CA cannot be read');
       }
     }
     return undefined;
   }
 
-  /** @returns what is wrong where the name is taken by something that is no generation of this authority. */
-  async post(
-    { metadata }: { readonly metadata: { readonly name: string } },
+  /**
+   * Makes the generation `number` and stores it; only then may it sign.
+   * @param make is not called while the API server has just refused that very generation: keys cost CPU, and a refusal stays one for a while.
+   * @returns undefined where the generation is there now.
+   * @throws TransportError where nobody knows whether it is.
+   */
+  async make(
+    authority: string,
+    role: Role,
+    number: number,
+    regarding: Parameters<EventRecorder['record']>[0]['regarding'],
+    make: () => ReturnType<typeof makeGeneration>,
+    signal: AbortSignal,
+  ): Promise<Unmade | undefined> {
+    const secretName = generationSecretName(authority, role, number);
+    const waiting = this.#unmade.waiting(secretName);
+    if (waiting !== undefined) return unmade(waiting);
+    const problem = await this.#post(authority, secretName, regarding, await make(), signal);
+    if (problem === undefined) {
+      this.#unmade.forget(secretName);
+      return undefined;
+    }
+    this.#options.log.error({ authority, role, secretName }, problem);
+    return unmade(this.#unmade.note(secretName, problem));
+  }
+
+  /** @returns what is wrong where the name is taken by something that is no generation of this authority, or the API server refuses it. */
+  async #post(
+    authority: string,
+    secretName: string,
     regarding: Parameters<EventRecorder['record']>[0]['regarding'],
     made: Awaited<ReturnType<typeof makeGeneration>>,
-    number: number,
     signal: AbortSignal,
   ): Promise<string | undefined> {
     const { operatorNamespace, transport, caSecrets, events, log } = this.#options;
-    const secretName = generationSecretName(metadata.name, made.role, number);
     const { fingerprint } = made.certificate;
-    const fields = { authority: metadata.name, role: made.role, secretName, fingerprint };
+    const fields = { authority, role: made.role, secretName, fingerprint };
     try {
       const path = resourcePath(SECRETS, operatorNamespace);
       const created = await transport.request({ method: 'POST', path, body: made.secret, signal });
@@ -140,12 +206,12 @@ export class GenerationStore {
       events.record({ regarding, type: 'Normal', reason: `${made.role}Created`, action: 'CreateGeneration', note });
       return undefined;
     } catch (error) {
-      if (!isAlreadyExists(error)) throw error;
+      if (!(error instanceof ApiError)) throw error;
+      if (!isAlreadyExists(error))
+        return `the API server refuses to store the ${made.role.toLowerCase()} CA in Secret "${secretName}" in the operator’s namespace: ${saidBy(error)}`;
       const path = resourcePath(SECRETS, operatorNamespace, secretName);
       const found = await transport.request({ method: 'GET', path, signal });
-      if (generationOwner(readCaSecret(found)) !== metadata.name) {
-        return `Secret "${secretName}" in the operator’s namespace is in the way and no generation of this authority: rename or delete it`;
-      }
+      if (generationOwner(readCaSecret(found)) !== authority) return `Secret "${secretName}" ${IN_THE_WAY}`;
       const { key, value } = decodeCaSecret(found);
       caSecrets.observe(key, value);
       return undefined;
@@ -153,26 +219,57 @@ export class GenerationStore {
   }
 
   /**
-   * Marks superseded issuing CAs, and removes those of which no certificate can be alive: an unused CA key is only a liability.
-   * @returns false where one that has ended by our clock was kept, since the API server's clock does not bear that out.
+   * Marks superseded issuing CAs, and removes those of which no certificate can be alive: an unused CA key is only a liability. Nothing hangs
+   * on it: what goes wrong is told of and tried again.
+   * @throws only where the signal aborts.
    */
-  async retire(authority: string, plan: Plan, signal: AbortSignal): Promise<boolean> {
-    for (const old of plan.trustedIssuing) {
-      if (old !== plan.issuing && old.phase === 'Active' && plan.issuing !== undefined) await this.#mark(old, signal);
+  async retire(authority: string, plan: Plan, signal: AbortSignal): Promise<Retirement> {
+    const { issuing } = plan;
+    const superseded = plan.trustedIssuing.filter(
+      (old) => issuing !== undefined && old !== issuing && old.phase === 'Active',
+    );
+    if (superseded.length === 0 && plan.expired.length === 0) {
+      this.#unretired.forget(authority);
+      return {};
     }
-    if (plan.expired.length === 0) return true;
+    const waiting = this.#unretired.waiting(authority);
+    if (waiting !== undefined) return { wakeAt: waiting.retryAt, note: waiting.message || undefined };
+    const failures: unknown[] = [];
+    const told: string[] = [];
+    const attempt = async (secretName: string, what: string, write: () => Promise<void>) => {
+      try {
+        await write();
+      } catch (error) {
+        if (signal.aborted) throw error;
+        failures.push(error);
+        const message = `Secret "${secretName}" of an issuing CA that is not needed any more cannot be ${what}: ${saidBy(error)}`;
+        this.#options.log.warn({ authority, secretName }, message);
+        // A lost answer, or a change in between, is nothing that anybody has to mend.
+        if (error instanceof ApiError && !isConflict(error)) told.push(message);
+      }
+    };
+    for (const old of superseded) await attempt(old.secretName, 'marked as retired', () => this.#mark(old, signal));
+    const { over, wakeAt } = await this.#ended(authority, plan, signal);
+    for (const old of over) await attempt(old.secretName, 'removed', () => this.#remove(authority, old, signal));
+    if (failures.length === 0) {
+      this.#unretired.forget(authority);
+      return { wakeAt };
+    }
+    const { message, retryAt } = this.#unretired.note(authority, told.join('; '));
+    return { wakeAt: Math.min(retryAt, wakeAt ?? retryAt), note: message || undefined };
+  }
+
+  /** Those that have ended by the API server's clock too. */
+  async #ended(authority: string, { expired, able }: Plan, signal: AbortSignal) {
+    if (expired.length === 0) return { over: [] };
+    const { clock, log } = this.#options;
     const serverNow = await this.#serverTime(signal);
-    const over = plan.expired.filter((old) => serverNow !== undefined && isOver(old, plan.able, serverNow));
-    for (const old of over) await this.#remove(authority, old, signal);
-    const kept = plan.expired.filter((old) => !over.includes(old)).map(({ secretName }) => secretName);
-    if (kept.length > 0) {
-      const fields = { authority, kept, serverTime: serverNow && new Date(serverNow).toISOString() };
-      this.#options.log.warn(
-        fields,
-        'CAs that have ended by our clock are kept: the API server’s clock does not say so',
-      );
-    }
-    return kept.length === 0;
+    const over = expired.filter((old) => serverNow !== undefined && isOver(old, able, serverNow));
+    const kept = expired.filter((old) => !over.includes(old)).map(({ secretName }) => secretName);
+    if (kept.length === 0) return { over };
+    const fields = { authority, kept, serverTime: serverNow && new Date(serverNow).toISOString() };
+    log.warn(fields, 'CAs that have ended by our clock are kept: the API server’s clock does not say so');
+    return { over, wakeAt: clock.now() + CLOCK_RECHECK };
   }
 
   async #mark({ secretName }: Generation, signal: AbortSignal): Promise<void> {
@@ -207,7 +304,7 @@ export class GenerationStore {
 
   /**
    * The API server's clock (ms, whole seconds), from the creationTimestamp that it stamps on an object made for the purpose and never stored.
-   * Undefined where it refuses that, as an admission webhook may that does not serve dry runs.
+   * Undefined where that fails, as it does under an admission webhook that does not serve dry runs, or does not answer.
    */
   async #serverTime(signal: AbortSignal): Promise<number | undefined> {
     const { transport, operatorNamespace, log } = this.#options;
@@ -222,9 +319,19 @@ export class GenerationStore {
       const time = Date.parse(String(asRecord(asRecord(made)['metadata'])['creationTimestamp']));
       return Number.isNaN(time) ? undefined : time;
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status >= 500) throw error;
+      if (signal.aborted) throw error;
       log.warn({ error: messageOf(error) }, 'the API server does not tell its time');
       return undefined;
     }
   }
+}
+
+const IN_THE_WAY = 'in the operator’s namespace is in the way and no generation of this authority: rename or delete it';
+
+function unmade({ message, retryAt }: Refusal): Unmade {
+  return { reason: message.endsWith(IN_THE_WAY) ? 'GenerationBroken' : 'GenerationRefused', message, retryAt };
+}
+
+function saidBy(error: unknown): string {
+  return messageOf(error).slice(0, LONGEST_REASON);
 }

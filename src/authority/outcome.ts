@@ -2,6 +2,7 @@
 import { type CertificateAuthority, parseDuration } from '../api/index.ts';
 import { digestOf } from './digest.ts';
 import type { Plan } from './lifecycle.ts';
+import { untilWhen } from './lost.ts';
 import type { ProvidedCa, ProvidedResult } from './provided.ts';
 import { bundleOf, issuingCaOf, knownIssuersOf } from './selfSigned.ts';
 import type { AuthorityFindings } from './status.ts';
@@ -14,8 +15,14 @@ export interface Outcome {
   readonly wakeAt: number;
 }
 
-export function selfSignedOutcome(authority: CertificateAuthority, plan: Plan): Outcome {
-  const { ending, issuing, note, root, problem, trustedRoots, trustedIssuing, renewalTime } = plan;
+/** @param unmade why the next generation could not be stored; what signs goes on signing. */
+export function selfSignedOutcome(
+  authority: CertificateAuthority,
+  plan: Plan,
+  unmade?: { readonly reason: string; readonly message: string },
+): Outcome {
+  const { ending, issuing, note, root, trustedRoots, trustedIssuing, renewalTime } = plan;
+  const problem = unmade === undefined ? plan.problem : withOther(unmade, plan);
   const notReady = problem ?? { reason: 'Pending', message: 'the CA is being made' };
   const signs =
     issuing && `signs with ${issuing.certificate.subject}, valid until ${issuing.certificate.notAfter.toISOString()}`;
@@ -24,6 +31,7 @@ export function selfSignedOutcome(authority: CertificateAuthority, plan: Plan): 
       issuer: issuing && issuingCaOf(issuing),
       notReady: issuing === undefined ? notReady : undefined,
       knownIssuers: knownIssuersOf(plan),
+      soughtIssuers: plan.soughtIssuers,
       bundlePem: bundleOf(plan),
       certificates: [
         ...trustedRoots.map(({ certificate }) => ({ role: 'Root', certificate }) as const),
@@ -51,6 +59,21 @@ export function selfSignedOutcome(authority: CertificateAuthority, plan: Plan): 
     },
     wakeAt: plan.wakeAt,
   };
+}
+
+function withOther({ reason, message }: { readonly reason: string; readonly message: string }, plan: Plan) {
+  const others = plan.problem === undefined ? '' : `. Besides, ${plan.problem.message}`;
+  return { reason, message: `${message}; ${untilWhen(plan.issuing)}${others}` };
+}
+
+/** @param note what else is to be said although the authority signs. */
+export function withNote(plan: Plan, note: string | undefined): Plan {
+  return note === undefined ? plan : { ...plan, note: plan.note === undefined ? note : `${plan.note}; ${note}` };
+}
+
+/** @param wakeAt ms, where something else than time asks for another look. */
+export function wokenAt(wakeAt: number | undefined, outcome: Outcome): Outcome {
+  return wakeAt === undefined ? outcome : { ...outcome, wakeAt: Math.min(outcome.wakeAt, wakeAt) };
 }
 
 /** @param now ms */

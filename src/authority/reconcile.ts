@@ -27,7 +27,7 @@ import {
 import type { BrokenGeneration, Generation } from './generation.ts';
 import { GenerationStore, type GenerationStoreOptions } from './generationStore.ts';
 import { type Plan, planSelfSigned, type SelfSignedSpec } from './lifecycle.ts';
-import { type Outcome, providedOutcome, selfSignedOutcome, unreadableView } from './outcome.ts';
+import { type Outcome, providedOutcome, selfSignedOutcome, unreadableView, withNote, wokenAt } from './outcome.ts';
 import { readProvided } from './provided.ts';
 import { generationsNote, rememberedOf } from './remembered.ts';
 import { makeGeneration, selfSignedSpec } from './selfSigned.ts';
@@ -54,8 +54,6 @@ export interface AuthorityDependencies {
 const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
 /** Root, then issuing CA, then a look at the result; one more for a rival that was faster. */
 const MAX_STEPS = 6;
-/** Where our clock and the API server's disagree about the end of a CA, they are compared again after so long (ms). */
-const CLOCK_RECHECK = 3_600_000;
 
 export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
   const { authorities, catalogue, clock, log, usersOf } = dependencies;
@@ -76,11 +74,14 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
       await releaseFinalizer(authority, signal);
       return {};
     }
-    await holdFinalizer(authority, signal);
     const outcome =
       authority.spec.provided === undefined ? await selfSigned(authority, signal) : await provided(authority, signal);
     catalogue.set(outcome.view);
-    await writeStatus(authority, outcome.findings, signal);
+    try {
+      await holdFinalizer(authority, signal);
+    } finally {
+      await writeStatus(authority, outcome.findings, signal);
+    }
     return outcome.wakeAt === Number.MAX_SAFE_INTEGER ? {} : { requeueAt: outcome.wakeAt };
   };
 
@@ -121,15 +122,17 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     const { name } = authority.metadata;
     for (let steps = 0; steps < MAX_STEPS; steps += 1) {
       const plan = await planFor(authority, spec, signal);
-      if (plan.step.step === 'None') {
-        const retired = await generations.retire(name, plan, signal);
-        const outcome = selfSignedOutcome(authority, plan);
-        return retired ? outcome : { ...outcome, wakeAt: Math.min(outcome.wakeAt, clock.now() + CLOCK_RECHECK) };
+      // A CA that has its Secret signs, whatever becomes of the writes below.
+      if (plan.issuing !== undefined) catalogue.set(selfSignedOutcome(authority, plan).view);
+      const { step } = plan;
+      if (step.step === 'None') {
+        const { note, wakeAt } = await generations.retire(name, plan, signal);
+        return wokenAt(wakeAt, selfSignedOutcome(authority, withNote(plan, note)));
       }
-      const made = await makeGeneration(authority, spec, plan.step, dependencies.operatorNamespace, clock.now());
-      const taken = await generations.post(authority, referenceTo(authority), made, plan.step.number, signal);
-      if (taken !== undefined)
-        return selfSignedOutcome(authority, { ...plan, problem: { reason: 'GenerationBroken', message: taken } });
+      const make = () => makeGeneration(authority, spec, step, dependencies.operatorNamespace, clock.now());
+      const role = step.step === 'CreateRoot' ? 'Root' : 'Issuing';
+      const unmade = await generations.make(name, role, step.number, referenceTo(authority), make, signal);
+      if (unmade !== undefined) return wokenAt(unmade.retryAt, selfSignedOutcome(authority, plan, unmade));
     }
     throw new Error(`CertificateAuthority "${name}" has not settled after ${MAX_STEPS} steps`);
   }
@@ -138,9 +141,10 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
   async function planFor(authority: CertificateAuthority, spec: SelfSignedSpec, signal: AbortSignal): Promise<Plan> {
     const { name } = authority.metadata;
     const planWith = async (found: (Generation | BrokenGeneration)[]): Promise<Plan> => {
+      const leafIssuers = dependencies.issuersInUse(name).map(({ issuerId }) => issuerId);
       const behindLeaves = await generations.behindLeaves(name, found, signal);
       const remembered = rememberedOf(authority, dependencies.rootsInUse(name), behindLeaves);
-      return planSelfSigned(spec, found, remembered, clock.now());
+      return planSelfSigned(spec, found, { ...remembered, leafIssuers }, clock.now());
     };
     const plan = await planWith(generations.cached(name));
     if (plan.step.step === 'None' && plan.lost.length === 0) return plan;

@@ -1,4 +1,5 @@
 /** Every reason that a condition can have. Typed by the catalogues in src: one that is missing here, or left over, does not compile. */
+import type { Unmade } from '../../src/authority/generationStore.ts';
 import type { Plan } from '../../src/authority/lifecycle.ts';
 import type { ProvidedResult } from '../../src/authority/provided.ts';
 import type { AuthorityFindings } from '../../src/authority/status.ts';
@@ -10,6 +11,7 @@ type AuthorityReason =
   | 'Pending'
   | 'SpecInvalid'
   | NonNullable<Plan['problem']>['reason']
+  | Unmade['reason']
   | NonNullable<AuthorityFindings['ending']>['reason']
   | ProblemOf<ProvidedResult>;
 
@@ -50,6 +52,7 @@ const ofAuthorities: Readonly<Record<AuthorityReason, true>> = {
   Pending: true,
   KeyMissing: true,
   GenerationBroken: true,
+  GenerationRefused: true,
   RootExpired: true,
   RootExpiring: true,
   CAExpiring: true,
