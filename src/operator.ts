@@ -169,8 +169,9 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     namespaceLabels: (namespace) => namespaces.get(namespace)?.labels,
     catalogue,
     authorityPending: (authority) => authorities.has(authority) && catalogue.get(authority) === undefined,
+    wakeAuthority: (authority) => authorityController.wake(authority),
   });
-  const authorityController = new AuthorityController({
+  const authorityController: AuthorityController = new AuthorityController({
     ...base,
     events,
     operatorNamespace: options.namespace,

@@ -48,8 +48,10 @@ export interface Plan {
   readonly renewalTime: number | undefined;
   /** When time alone next changes this plan, ms. */
   readonly wakeAt: number;
-  /** CAs whose Secret is gone and missed, unless that is accepted: status must go on remembering them. */
+  /** CAs whose Secret is gone or damaged, unless that is accepted: status must go on remembering them for as long as they are alive. */
   readonly lost: readonly LostCa[];
+  /** `caIdOf` the CAs that leaves were seen to hang on: those that are not in `trustedIssuing` are none of this authority. */
+  readonly soughtIssuers: ReadonlySet<string>;
   /** The root that is near its end, if it is. */
   readonly ending: Generation | undefined;
   /** What is to be said although the authority signs. */
@@ -92,8 +94,9 @@ export function planSelfSigned(
   const damaged = new Set(broken.map(({ secretName }) => secretName));
   const absent = missingIssuing.filter(({ secretName }) => secretName === undefined || !damaged.has(secretName));
   const inUse = new Set(recovered.map(({ certificate }) => certificate.fingerprint));
-  // While another signs, one that nothing hangs on is not missed.
-  const missed = issuing === undefined ? absent : absent.filter((ca) => inUse.has(ca.fingerprint));
+  // What an older one has to stand in for: nothing is made before its loss is accepted, as long as it can be told what is lost.
+  const awaited =
+    issuing === undefined ? missingIssuing : missingIssuing.filter((ca) => numberIn('Issuing')(ca) > issuing.number);
   const topmost = signer ?? trustedRoots[0];
   const warnAt = topmost && warnOfEndAt(topmost, spec);
   const base = {
@@ -104,7 +107,8 @@ export function planSelfSigned(
     able,
     expired: issuing === undefined ? [] : issuingFound.filter((old) => isOver(old, able, now)),
     renewalTime,
-    lost: [...missingRoots, ...missed, ...missingIssuing.filter((ca) => !absent.includes(ca))],
+    lost: [...missingRoots, ...missingIssuing],
+    soughtIssuers: new Set(remembered.leafIssuers),
     ending: warnAt !== undefined && now >= warnAt ? topmost : undefined,
     wakeAt: earliest(now, [
       renewalTime,
@@ -125,7 +129,7 @@ export function planSelfSigned(
     ) + 1;
 
   // What stands in the way of signing, or of the root's next signature.
-  const missing = [...missingRoots, ...(issuing === undefined ? missed : [])];
+  const missing = [...missingRoots, ...absent.filter((ca) => awaited.includes(ca))];
   const loss =
     missing.length === 0
       ? undefined
@@ -136,12 +140,13 @@ export function planSelfSigned(
     if (problem !== undefined) return { ...base, step: nothing, problem };
     return { ...base, step: { step: 'CreateRoot', number: numberOfNext('Root', rootsKnown) } };
   }
-  const note = issuing === undefined ? undefined : describeSuperseded(missed);
+  // While a newer one signs, one that nothing hangs on is remembered without a word: its leaves may only be restored after it.
+  const note = describeSuperseded(absent.filter((ca) => !awaited.includes(ca) && inUse.has(ca.fingerprint)));
   const told = { ...base, ...(note === undefined ? {} : { note }), ...(notice && { problem: notice }) };
   const because = whyNewIssuing(issuing, renewalTime, now);
   // One that is merely missing, or cannot be read, may come back with a backup: its certificates would have been reissued for nothing.
-  const awaited = issuing === undefined && (missed.length > 0 || broken.some((item) => numberIn('Root')(item) === 0));
-  if (because === undefined || awaited) return { ...told, step: nothing };
+  const unreadable = issuing === undefined && broken.some((item) => numberIn('Root')(item) === 0);
+  if (because === undefined || awaited.length > 0 || unreadable) return { ...told, step: nothing };
   const number = numberOfNext('Issuing', [...issuingFound, ...recovered]);
   return { ...told, step: { step: 'CreateIssuing', number, root: signer, because } };
 }

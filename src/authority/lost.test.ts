@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { DAY, generationOf, makeCa, NOW, type TestCa } from './builders.fixture.ts';
 import { planSelfSigned, type SelfSignedSpec } from './lifecycle.ts';
-import type { Remembered } from './lost.ts';
+import type { LostCa, Remembered } from './lost.ts';
 
 const spec: SelfSignedSpec = {
   root: { durationSeconds: 3650 * 86_400, key: { algorithm: 'ECDSA' } },
@@ -29,6 +29,13 @@ beforeAll(async () => {
 
 const root1 = () => generationOf('Root', 1, root);
 const ca = (number: number): TestCa => issuing[number - 1] ?? root;
+const issuingCa = (number: number) => generationOf('Issuing', number, ca(number), { root });
+const noted = (number: number): LostCa => ({
+  role: 'Issuing',
+  fingerprint: ca(number).certificate.fingerprint,
+  secretName: `default-issuing-${number}`,
+  notAfter: ca(number).certificate.notAfter.getTime(),
+});
 const plan = (found: Parameters<typeof planSelfSigned>[1], remembered: Partial<Remembered>, now: number) =>
   planSelfSigned(spec, found, { ...nothing, ...remembered }, now);
 
@@ -63,5 +70,71 @@ describe('several CAs that are lost', () => {
     }));
     const message = (found: typeof broken) => plan([root1(), ...found], {}, NOW).problem?.message;
     expect(message([...broken].reverse())).toBe(message(broken));
+  });
+});
+
+describe('a noted issuing CA that is missing', () => {
+  const now = () => NOW + 250 * DAY;
+
+  test('and newer than the one that signs is waited for: that one signs on past its renewal, and no other is made', () => {
+    const memory = { noted: [noted(1), noted(2)] };
+    for (const day of [210, 250, 359]) {
+      const { step, problem, issuing: signing, lost } = plan([root1(), issuingCa(1)], memory, NOW + day * DAY);
+      expect([day, step.step, problem?.reason, signing?.number]).toEqual([day, 'None', 'KeyMissing', 1]);
+      expect(lost).toEqual([noted(2)]);
+      expect(problem?.message).toContain('"default-issuing-2"');
+      expect(problem?.message).toContain(
+        `certificates are signed until ${issuingCa(1).certificate.notAfter.toISOString()}`,
+      );
+    }
+    const ended = plan([root1(), issuingCa(1)], memory, NOW + 361 * DAY);
+    expect([ended.step.step, ended.problem?.reason, ended.issuing]).toEqual(['None', 'KeyMissing', undefined]);
+    const whole = plan([root1(), issuingCa(1), issuingCa(2)], memory, now());
+    expect([whole.step.step, whole.problem, whole.lost, whole.issuing?.number]).toEqual(['None', undefined, [], 2]);
+  });
+
+  test('and newer, of which only leaves tell, is waited for too', () => {
+    const issuersInUse = [ca(2).certificate];
+    const { step, problem, trustedIssuing } = plan([root1(), issuingCa(1)], { issuersInUse }, now());
+    expect([step.step, problem?.reason, trustedIssuing.length]).toEqual(['None', 'KeyMissing', 2]);
+  });
+
+  test('and newer, whose Secret is damaged or without its key, is waited for too', () => {
+    const damaged = { authority: 'default', secretName: 'default-issuing-2', problem: 'unreadable' };
+    const keyless = generationOf('Issuing', 2, ca(2), { root, withKey: false });
+    for (const [left, reason] of [
+      [damaged, 'GenerationBroken'],
+      [keyless, 'KeyMissing'],
+    ] as const) {
+      const { step, problem, lost } = plan([root1(), issuingCa(1), left], { noted: [noted(2)] }, now());
+      expect([step.step, problem?.reason, lost]).toEqual(['None', reason, [noted(2)]]);
+    }
+  });
+
+  test('and newer, once that is accepted, leaves the older one to sign and be renewed, under a number that nobody had', () => {
+    const acceptedLoss = ca(2).certificate.fingerprint;
+    const { step, problem } = plan([root1(), issuingCa(1)], { noted: [noted(2)], acceptedLoss }, now());
+    expect(step).toMatchObject({ step: 'CreateIssuing', number: 3 });
+    expect(problem).toBeUndefined();
+  });
+
+  test('and older is remembered until its end, without a word unless leaves hang on it', () => {
+    const memory = { noted: [noted(1)] };
+    const unused = plan([root1(), issuingCa(2)], memory, now());
+    expect([unused.step.step, unused.problem, unused.note]).toEqual(['None', undefined, undefined]);
+    expect(unused.lost).toEqual([noted(1)]);
+    expect(unused.wakeAt).toBe(NOW + 360 * DAY);
+    expect(plan([root1(), issuingCa(2)], memory, NOW + 360 * DAY).lost).toEqual([]);
+    const used = plan([root1(), issuingCa(2)], { ...memory, issuersInUse: [ca(1).certificate] }, now());
+    expect([used.lost, used.problem]).toEqual([[noted(1)], undefined]);
+    expect(used.note).toContain('"default-issuing-1"');
+  });
+
+  test('and older does not hold up the renewal of the one that signs', () => {
+    // The second ends at day 560, so that the first, which would end at day 360, is given a longer life here.
+    const old = { ...noted(1), notAfter: NOW + 500 * DAY };
+    const { step, lost } = plan([root1(), issuingCa(2)], { noted: [old] }, NOW + 450 * DAY);
+    expect(step).toMatchObject({ step: 'CreateIssuing', number: 3 });
+    expect(lost).toEqual([old]);
   });
 });

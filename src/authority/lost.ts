@@ -26,6 +26,8 @@ export interface Remembered {
   readonly rootsInUse: readonly string[];
   /** Certificates from behind the leaves in leaf Secrets. Only those that a root of the authority has signed count. */
   readonly issuersInUse: readonly ParsedCertificate[];
+  /** `caIdOf` all the CAs that leaf Secrets hang on, whether or not their certificate was found. */
+  readonly leafIssuers?: readonly string[] | undefined;
   /** The CAs whose loss the user has accepted (annotation replace-missing): fingerprints, separated by commas. */
   readonly acceptedLoss: string | undefined;
 }
@@ -137,14 +139,14 @@ export function describeLoss(
   const healthy =
     signer === undefined || roots.length > 0 ? '' : ` The root in Secret "${signer.secretName}" is healthy.`;
   const meanwhile =
-    signer !== undefined && issuing !== undefined
+    signer !== undefined && issuing !== undefined && below.length === 0
       ? ''
       : ` Meanwhile ${untilWhen(issuing)}; certificates that have been issued stay as they are.`;
   const fingerprints = lost.map(({ fingerprint }) => fingerprint).join(',');
   const anew =
     roots.length > 0
       ? 'a new one is made, which every workload has to learn to trust'
-      : 'a new one is made, and every certificate of the lost one is issued anew';
+      : `${issuing === undefined ? 'a new one is made, and ' : ''}every certificate of the lost one is issued anew`;
   return (
     `${what}.${healthy}${meanwhile} Restore it from a backup (docs/backup.md). To give it up for good (${anew}), annotate this ` +
     `CertificateAuthority with ${annotations.replaceMissing}=${fingerprints}`

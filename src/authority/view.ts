@@ -27,6 +27,11 @@ export interface AuthorityView {
   readonly notReady: { readonly reason: string; readonly message: string } | undefined;
   /** By `caIdOf`. */
   readonly knownIssuers: ReadonlyMap<string, KnownIssuer>;
+  /**
+   * The CAs, by `caIdOf`, that leaves were seen to hang on when the authority was looked at: one of these that is not known is not the authority's. Of
+   * any other nothing can be told yet. Absent where leaves tell nothing: what is not known is not the authority's. No part of `digest`.
+   */
+  readonly soughtIssuers?: ReadonlySet<string> | undefined;
   /** The roots, as they stand in ca.crt; '' while unknown. */
   readonly bundlePem: string;
   readonly certificates: readonly { readonly role: 'Root' | 'Issuing'; readonly certificate: ParsedCertificate }[];

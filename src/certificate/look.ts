@@ -100,6 +100,20 @@ function desiredOf({ spec }: WorkloadCertificate, record: CertificateRecord, pro
   };
 }
 
+/**
+ * Whether the CA behind the leaf may yet turn out to be the authority's: the authority was last looked at before it could know of this Secret, and
+ * the CA's own Secret may be lost, or not restored yet. A leaf that has to be renewed anyway does not wait for that.
+ */
+export function outrunsAuthority({ authority, decision, situation }: Look): boolean {
+  if (decision.action !== 'issue' || decision.reason !== 'AuthorityChanged') return false;
+  const { now, secret } = situation;
+  if (authority?.soughtIssuers === undefined || secret?.content.state !== 'sound') return false;
+  // Of others the authority never learns.
+  if (!secret.labelled || secret.authority !== authority.name) return false;
+  const { leaf } = secret.content;
+  return !authority.soughtIssuers.has(leaf.issuerId) && now < (renewalOf(situation) ?? leaf.notAfter);
+}
+
 const signers = new WeakMap<AuthorityView, Signer>();
 
 /** Absent while the authority does not know its own CAs: then nothing that hangs on them can be judged. */

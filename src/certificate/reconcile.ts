@@ -17,7 +17,7 @@ import { type CertificateRecord, NO_STATUS, readCertificate } from './certificat
 import { type Claims, secretKey } from './claims.ts';
 import type { Decision } from './decide.ts';
 import type { KeyMaker } from './keys.ts';
-import { dueSince, honoured, type IssueDecision, judgementOf, type Look, lookAt } from './look.ts';
+import { dueSince, honoured, type IssueDecision, judgementOf, type Look, lookAt, outrunsAuthority } from './look.ts';
 import type { Memory } from './memory.ts';
 import type { CertificateMetrics } from './metrics.ts';
 import { type Claimant, judgeOwnership } from './ownership.ts';
@@ -41,6 +41,8 @@ export interface CertificateWorld {
   readonly catalogue: AuthorityCatalogue;
   /** Whether the authority exists and has not been looked at yet: then nothing can be said, and its view will bring its certificates back. */
   readonly authorityPending: (authority: string) => boolean;
+  /** Has the authority looked at again: what hangs on it has changed. */
+  readonly wakeAuthority: (authority: string) => void;
 }
 
 export interface CertificateDependencies extends CertificateWorld {
@@ -57,6 +59,8 @@ export interface CertificateDependencies extends CertificateWorld {
 const CONFLICT_RECHECK = 30_000;
 /** What only an administrator can change, and no event reports (ms). */
 const FORBIDDEN_RECHECK = 600_000;
+/** The authority's look at what leaves hang on takes a few requests; if it finds their CA, that wakes the certificates too (ms). */
+const AUTHORITY_RECHECK = 1_000;
 /** A Secret that was read live may be gone or changed when it is written: look again so many times before the queue takes over. */
 const MAX_LOOKS = 3;
 
@@ -125,6 +129,11 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
     const { decision } = look;
     switch (decision.action) {
       case 'issue':
+        if (outrunsAuthority(look)) {
+          rests(look.key);
+          dependencies.wakeAuthority(look.record.authority);
+          return { requeueAt: clock.now() + AUTHORITY_RECHECK };
+        }
         return await issue(look, decision, again, signal);
       case 'rewrite':
         return await rewrite(look, decision.reason, again, signal);

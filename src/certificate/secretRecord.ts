@@ -3,7 +3,7 @@
  * Everything in a Secret is hostile until shown otherwise: anyone who may edit it may have put anything there.
  */
 import { hash } from 'node:crypto';
-import { annotations, GROUP, labels } from '../api/index.ts';
+import { annotations, GROUP, labels, purposes } from '../api/index.ts';
 import { caIdOf } from '../authority/index.ts';
 import { asRecord, asString, stringMap } from '../kube/index.ts';
 import {
@@ -53,6 +53,8 @@ export interface SecretRecord {
   readonly immutable: boolean;
   /** The WorkloadCertificate that the Secret says it belongs to; undefined: not ours. */
   readonly holder: string | undefined;
+  /** Carries our label: without it no cache holds the Secret. */
+  readonly labelled: boolean;
   readonly adopt: string | undefined;
   readonly authority: string | undefined;
   readonly revision: number;
@@ -121,6 +123,7 @@ export function inspectSecret(
     type: bounded(secret.type),
     immutable: secret.immutable,
     holder: bounded(secret.annotations[annotations.certificate]),
+    labelled: secret.labels[labels.purpose] === purposes.workloadCertificate,
     adopt: bounded(secret.annotations[annotations.adopt]),
     authority: intern(bounded(secret.annotations[annotations.authority])),
     revision: revisionOf(secret.annotations[annotations.revision]),
