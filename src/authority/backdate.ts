@@ -8,3 +8,9 @@ const MAX_BACKDATE_SECONDS = 300;
 export function backdateSeconds(durationSeconds: number): number {
   return Math.min(MAX_BACKDATE_SECONDS, Math.floor(durationSeconds / 10));
 }
+
+/** When a CA of our own making was issued (ms): its life is its duration and how far it was backdated. */
+export function issuedAt(notBefore: Date, notAfter: Date): number {
+  const life = (notAfter.getTime() - notBefore.getTime()) / 1000;
+  return notBefore.getTime() + Math.min(MAX_BACKDATE_SECONDS, Math.floor(life / 11)) * 1000;
+}

@@ -26,7 +26,7 @@ import {
 import type { Plan } from './lifecycle.ts';
 import { issuerBehindLeaf } from './recovered.ts';
 import { type Refusal, Refusals } from './refusals.ts';
-import { isOver } from './retirement.ts';
+import { disagreement, isOver, superseded } from './retirement.ts';
 import type { makeGeneration } from './selfSigned.ts';
 import { type CaSecretRecord, decodeCaSecret, readCaSecret } from './store.ts';
 import { caIdOf } from './view.ts';
@@ -53,8 +53,6 @@ const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
 /** Anybody may write leaf Secrets of any content: so many are read in search of one CA. */
 const MOST_READ = 8;
 const MOST_REMEMBERED = 256;
-/** Where our clock and the API server's disagree about the end of a CA, they are compared again after so long (ms). */
-const CLOCK_RECHECK = 3_600_000;
 /** What is refused today is tried again within so long (ms): a CA that is needed, and housekeeping, which can wait. */
 const MAKING_RETRY = 30_000;
 const HOUSEKEEPING_RETRY = 3_600_000;
@@ -224,11 +222,8 @@ export class GenerationStore {
    * @throws only where the signal aborts.
    */
   async retire(authority: string, plan: Plan, signal: AbortSignal): Promise<Retirement> {
-    const { issuing } = plan;
-    const superseded = plan.trustedIssuing.filter(
-      (old) => issuing !== undefined && old !== issuing && old.phase === 'Active',
-    );
-    if (superseded.length === 0 && plan.expired.length === 0) {
+    const old = superseded(plan);
+    if (old.length === 0 && plan.expired.length === 0) {
       this.#unretired.forget(authority);
       return {};
     }
@@ -248,9 +243,9 @@ export class GenerationStore {
         if (error instanceof ApiError && !isConflict(error)) told.push(message);
       }
     };
-    for (const old of superseded) await attempt(old.secretName, 'marked as retired', () => this.#mark(old, signal));
+    for (const ca of old) await attempt(ca.secretName, 'marked as retired', () => this.#mark(ca, signal));
     const { over, wakeAt } = await this.#ended(authority, plan, signal);
-    for (const old of over) await attempt(old.secretName, 'removed', () => this.#remove(authority, old, signal));
+    for (const ca of over) await attempt(ca.secretName, 'removed', () => this.#remove(authority, ca, signal));
     if (failures.length === 0) {
       this.#unretired.forget(authority);
       return { wakeAt };
@@ -265,11 +260,13 @@ export class GenerationStore {
     const { clock, log } = this.#options;
     const serverNow = await this.#serverTime(signal);
     const over = expired.filter((old) => serverNow !== undefined && isOver(old, able, serverNow));
-    const kept = expired.filter((old) => !over.includes(old)).map(({ secretName }) => secretName);
-    if (kept.length === 0) return { over };
+    const left = expired.filter((old) => !over.includes(old));
+    if (left.length === 0) return { over };
+    const { alarming, recheck } = disagreement(left, able, serverNow);
+    const kept = left.map(({ secretName }) => secretName);
     const fields = { authority, kept, serverTime: serverNow && new Date(serverNow).toISOString() };
-    log.warn(fields, 'CAs that have ended by our clock are kept: the API server’s clock does not say so');
-    return { over, wakeAt: clock.now() + CLOCK_RECHECK };
+    if (alarming) log.warn(fields, 'CAs that have ended by our clock are kept: the API server’s clock does not say so');
+    return { over, wakeAt: clock.now() + recheck };
   }
 
   async #mark({ secretName }: Generation, signal: AbortSignal): Promise<void> {
