@@ -15,6 +15,9 @@ export interface Outcome {
   readonly wakeAt: number;
 }
 
+/** How long a problem of a CA that was brought along rests (ms). */
+const RECHECK = 60_000;
+
 /** @param unmade why the next generation could not be stored; what signs goes on signing. */
 export function selfSignedOutcome(
   authority: CertificateAuthority,
@@ -93,7 +96,8 @@ export function providedOutcome(authority: CertificateAuthority, result: Provide
         ending: undefined,
         ...nothing,
       },
-      wakeAt: Number.MAX_SAFE_INTEGER,
+      // What somebody does about it is told by events; time, and an event that was overtaken, are not.
+      wakeAt: Math.min(result.begins ?? Number.MAX_SAFE_INTEGER, now + RECHECK),
     };
   }
   const { issuer, intermediates, roots, root, notAfter } = result.ca;

@@ -39,6 +39,8 @@ export type ProvidedResult =
           | 'Expired';
         readonly message: string;
       };
+      /** When one of its certificates begins, which may mend it (ms). */
+      readonly begins?: number;
     };
 
 /**
@@ -85,7 +87,12 @@ export function readProvided(
       );
     }
     const verdict = verifyChain({ leaf: certificate, intermediates: above, roots, at: new Date(now) });
-    if (!verdict.ok) return problem('ChainBroken', `has a tls.crt that does not chain to ca.crt: ${verdict.message}`);
+    if (!verdict.ok) {
+      const broken = problem('ChainBroken', `has a tls.crt that does not chain to ca.crt: ${verdict.message}`);
+      const begins = [certificate, ...above, ...roots].map(({ notBefore }) => notBefore.getTime());
+      const next = Math.min(...begins.filter((time) => time > now));
+      return Number.isFinite(next) ? { ...broken, begins: next } : broken;
+    }
     const { chain } = verdict;
     return {
       ca: {

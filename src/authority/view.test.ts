@@ -184,6 +184,18 @@ describe('the status of an authority', () => {
     },
   );
 
+  test.each([
+    { what: 'begins soon is looked at again just then', begins: 20, wake: 20 },
+    { what: 'begins tomorrow is looked at again within a minute, since that costs nothing', begins: 86_400, wake: 60 },
+    { what: 'is not there is looked at again within a minute', begins: undefined, wake: 60 },
+  ])('of one that was brought along and $what', async ({ begins, wake }) => {
+    const brought = authorityObject({ spec: { selfSigned: undefined, provided: { secretName: 'corporate' } } });
+    const future = await makeCa({ name: 'future', notBefore: NOW + (begins ?? 0) * 1000 });
+    const given = { 'tls.crt': future.certificate.pem, 'tls.key': future.key.pem('PKCS8') };
+    const result = readProvided('corporate', begins === undefined ? undefined : given, NOW);
+    expect(providedOutcome(brought, result, NOW).wakeAt).toBe(NOW + wake * 1000);
+  });
+
   test('misses no root that was brought along before the authority made its own', () => {
     const given = { 'tls.crt': root.certificate.pem, 'tls.key': root.key.pem('PKCS8') };
     const before = authorityObject({ spec: { selfSigned: undefined, provided: { secretName: 'corporate' } } });
