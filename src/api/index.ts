@@ -2,6 +2,7 @@ export {
   type CertificateAuthority,
   type CertificateAuthoritySpec,
   type CertificateAuthorityStatus,
+  certificateAuthoritySchema,
   certificateAuthoritySpecSchema,
   certificateAuthorityStatusSchema,
   parseCertificateAuthority,

@@ -5,6 +5,7 @@ import {
   annotations,
   type CertificateAuthority,
   certificateAuthorityKind,
+  certificateAuthoritySchema,
   certificateAuthorityStatusSchema,
   findCondition,
   InvalidObjectError,
@@ -16,6 +17,8 @@ import {
   type Clock,
   type EventRecorder,
   isNotFound,
+  isRecord,
+  isStatus,
   type Log,
   mergePatch,
   messageOf,
@@ -58,20 +61,27 @@ const MAX_STEPS = 6;
 export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
   const { authorities, catalogue, clock, log, usersOf } = dependencies;
   const generations = new GenerationStore(dependencies);
+  /** Of authorities whose status the API server refuses, the resourceVersion of which was told. */
+  const unwritable = new Map<string, string>();
+  /** Authorities whose CA Secrets have been listed since this replica leads. */
+  const listedOnce = new Set<string>();
 
   return async function reconcile(name: string, signal: AbortSignal): Promise<ReconcileResult> {
     const record = authorities.get(name);
     if (record === undefined) {
       catalogue.remove(name);
+      unwritable.delete(name);
+      listedOnce.delete(name);
+      return {};
+    }
+    const metadata = metadataOf(record);
+    if (metadata?.deletionTimestamp !== undefined && usersOf(name).length === 0) {
+      await releaseFinalizer(metadata, signal);
       return {};
     }
     const authority = parse(record);
     if ('problem' in authority) {
       await unreadable(name, record, authority.problem, signal);
-      return {};
-    }
-    if (authority.metadata.deletionTimestamp !== undefined && usersOf(name).length === 0) {
-      await releaseFinalizer(authority, signal);
       return {};
     }
     const outcome =
@@ -84,6 +94,11 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     }
     return outcome.wakeAt === Number.MAX_SAFE_INTEGER ? {} : { requeueAt: outcome.wakeAt };
   };
+
+  /** It stays readable where the spec is not. */
+  function metadataOf({ object }: AuthorityRecord): CertificateAuthority['metadata'] | undefined {
+    return certificateAuthoritySchema.shape.metadata.safeParse(asRecord(object)['metadata']).data;
+  }
 
   function parse({ object }: AuthorityRecord): CertificateAuthority | { readonly problem: string } {
     try {
@@ -98,20 +113,34 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
    * The API server refuses such objects today; this one was stored under an older schema. What it did so far it goes on doing; after a restart
    * its certificates hear of it.
    */
-  async function unreadable(name: string, { object }: AuthorityRecord, problem: string, signal: AbortSignal) {
+  async function unreadable(
+    name: string,
+    { object, resourceVersion }: AuthorityRecord,
+    problem: string,
+    signal: AbortSignal,
+  ) {
     const view = catalogue.get(name);
     if (view === undefined || view.unreadable !== undefined) catalogue.set(unreadableView(name, problem));
     const { metadata, status } = asRecord(object);
     const { uid, generation } = asRecord(metadata);
-    const before = certificateAuthorityStatusSchema.catch({}).parse(status ?? {});
+    // Nothing else of the status is written, so nothing else has to be readable.
+    const before = certificateAuthorityStatusSchema.shape.conditions.safeParse(
+      isRecord(status) ? status['conditions'] : undefined,
+    ).data;
     const message = `${problem}. Certificates that have been issued stay as they are; correct the spec, so that they are renewed`;
     const observedGeneration = typeof generation === 'number' ? generation : 0;
     const verdict = { type: 'Ready', status: 'False', reason: 'SpecInvalid', message, observedGeneration } as const;
-    const conditions = setCondition(before.conditions, verdict, iso(clock.now()));
-    if (conditions === before.conditions) return;
+    const conditions = setCondition(before, verdict, iso(clock.now()));
+    if (conditions === before || unwritable.get(name) === resourceVersion) return;
     log.error({ authority: name, reason: verdict.reason }, message);
     warn({ metadata: { name, uid: String(uid) } }, verdict);
-    await patchStatus(name, { conditions, observedGeneration, phase: 'Unavailable' }, signal);
+    try {
+      await patchStatus(name, { conditions, observedGeneration, phase: 'Unavailable' }, signal);
+    } catch (error) {
+      // Where a field is not even of the right type, the API server refuses any status. The event has told of it, and only an edit helps.
+      if (!isStatus(error, 422)) throw error;
+      unwritable.set(name, resourceVersion);
+    }
   }
 
   // ---- a CA of our own making
@@ -137,7 +166,10 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     throw new Error(`CertificateAuthority "${name}" has not settled after ${MAX_STEPS} steps`);
   }
 
-  /** From the cache where nothing is to be made and nothing is missed, else from what the API server has at this moment. */
+  /**
+   * From the cache where nothing is to be made and nothing is missed, else from what the API server has at this moment. So is the first look:
+   * the watch of a replica that has just begun to lead may hang on an API server that is dead, and miss what the last leader has made.
+   */
   async function planFor(authority: CertificateAuthority, spec: SelfSignedSpec, signal: AbortSignal): Promise<Plan> {
     const { name } = authority.metadata;
     const planWith = async (found: (Generation | BrokenGeneration)[]): Promise<Plan> => {
@@ -146,9 +178,13 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
       const remembered = rememberedOf(authority, dependencies.rootsInUse(name), behindLeaves);
       return planSelfSigned(spec, found, { ...remembered, leafIssuers }, clock.now());
     };
-    const plan = await planWith(generations.cached(name));
-    if (plan.step.step === 'None' && plan.lost.length === 0) return plan;
-    return await planWith(await generations.listed(name, signal));
+    if (listedOnce.has(name)) {
+      const plan = await planWith(generations.cached(name));
+      if (plan.step.step === 'None' && plan.lost.length === 0) return plan;
+    }
+    const listed = await generations.listed(name, signal);
+    listedOnce.add(name);
+    return await planWith(listed);
   }
 
   // ---- a CA that was brought along
@@ -180,7 +216,7 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     await patchFinalizers(metadata, [...metadata.finalizers, AUTHORITY_FINALIZER], signal);
   }
 
-  async function releaseFinalizer({ metadata }: CertificateAuthority, signal: AbortSignal): Promise<void> {
+  async function releaseFinalizer(metadata: CertificateAuthority['metadata'], signal: AbortSignal): Promise<void> {
     if (!metadata.finalizers.includes(AUTHORITY_FINALIZER)) return;
     const others = metadata.finalizers.filter((finalizer) => finalizer !== AUTHORITY_FINALIZER);
     await patchFinalizers(metadata, others, signal);
