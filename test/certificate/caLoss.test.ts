@@ -1,9 +1,8 @@
 /** When Secrets of CA generations are lost: said, never silently remade, and certificates go on for as long as anything can sign. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificateAuthorityKind } from '../../src/api/index.ts';
-import { generationSecret } from '../../src/authority/generation.ts';
-import { generateKeyPair, issueCa, loadKeyPair, parseCertificate } from '../../src/pki/index.ts';
 import type { SecretObject } from '../support/secret.ts';
+import { caIn, postCa, restore } from './caSecrets.ts';
 import { condition, inSeconds, OPERATOR_NAMESPACE, World, waitFor } from './world.ts';
 
 let world: World;
@@ -38,14 +37,6 @@ async function scene(name: string): Promise<Scene> {
 
 async function lose(...secrets: SecretObject[]): Promise<void> {
   for (const { metadata } of secrets) await world.removeSecret(OPERATOR_NAMESPACE, metadata.name);
-}
-
-/** From a backup, which has the object as it was but for what the API server gives. */
-async function restore(...secrets: SecretObject[]): Promise<void> {
-  for (const { metadata, type, immutable, data } of secrets) {
-    const { name, labels, annotations } = metadata;
-    await world.createSecret(OPERATOR_NAMESPACE, { metadata: { name, labels, annotations }, type, immutable, data });
-  }
 }
 
 const forceRenewal = (namespace: string) =>
@@ -89,7 +80,7 @@ describe('the root’s Secret lost', () => {
     await world.restartOperator();
     await world.authorityReason(name, 'KeyMissing');
     expect(await names(name)).toEqual([`${name}-issuing-1`]);
-    await restore(root);
+    await restore(world, root);
     await world.authorityReason(name, 'Ready');
     expect((await world.authority(name)).status.root?.fingerprint).toBe(fingerprint);
     expect((await world.secret(namespace, 'web', { authority: name })).serialNumber).toBe(renewed.serialNumber);
@@ -119,7 +110,7 @@ describe('the issuing CA’s Secret lost', () => {
     await world.annotate(namespace, 'web', { 'mtls-operator.io/renew-at': null });
     expect(await names(name)).toEqual(['issuing-root-1']);
     expect(await world.secretObject(namespace, 'web')).toEqual(before);
-    await restore(issuing);
+    await restore(world, issuing);
     await world.authorityReason(name, 'Ready');
     await world.ready(namespace, 'late');
     await world.ready(namespace, 'web');
@@ -153,7 +144,7 @@ describe('the issuing CA’s Secret lost', () => {
     const { name, namespace, root, issuing } = await scene('older');
     const before = await world.secretObject(namespace, 'web');
     await world.operator.stop();
-    await postSuccessor(name, root);
+    await postCa(world, name, 2, [0, 365], caIn(root));
     await world.startOperator();
     await waitFor('the newer one to sign', async () => {
       return (await world.authority(name)).status.issuing?.secretName === 'older-issuing-2';
@@ -193,35 +184,6 @@ describe('the issuing CA’s Secret lost', () => {
   });
 });
 
-/** The next issuing CA under the root, made elsewhere. */
-async function postSuccessor(authority: string, { data }: SecretObject): Promise<void> {
-  const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('utf8');
-  const root = parseCertificate(text('tls.crt'));
-  const issuer = { certificate: root, privateKey: loadKeyPair(text('tls.key')).privateKey, chain: [root] };
-  const key = await generateKeyPair({ algorithm: 'ECDSA' });
-  const now = Math.floor(Date.now() / 1000) * 1000;
-  const certificate = issueCa({
-    subject: { commonName: `${authority} issuing 2 00000000` },
-    key,
-    notBefore: new Date(now - 60_000),
-    notAfter: new Date(now + 365 * 86_400_000),
-    issuer,
-    pathLength: 0,
-  });
-  const made = {
-    authority,
-    authorityUid: '',
-    role: 'Issuing',
-    number: 2,
-    certificate,
-    key,
-    rootPem: root.pem,
-    now,
-  } as const;
-  const path = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets`;
-  await world.send('POST', path, generationSecret({ namespace: OPERATOR_NAMESPACE, ...made }));
-}
-
 describe('both lost', () => {
   test('with status and leaf Secrets left: nothing is made, certificates in use stay, and a restore brings all back', async () => {
     const { name, namespace, fingerprint, root, issuing } = await scene('both');
@@ -235,7 +197,7 @@ describe('both lost', () => {
     await world.authorityReason(name, 'KeyMissing');
     expect(await names(name)).toEqual([]);
     expect(await world.secretObject(namespace, 'web')).toEqual(before);
-    await restore(issuing, root);
+    await restore(world, issuing, root);
     await world.authorityReason(name, 'Ready');
     await world.ready(namespace, 'web');
     expect(await world.secretObject(namespace, 'web')).toEqual(before);
@@ -254,7 +216,7 @@ describe('both lost', () => {
     await world.startOperator();
     await world.authorityReason(name, 'KeyMissing');
     for (const secret of order(root, issuing)) {
-      await restore(secret);
+      await restore(world, secret);
       // Whatever the operator makes of this one, it has made it when the message names the other.
       await waitFor('the operator to have seen it', async () => {
         const { status } = await world.authority(name);
@@ -299,7 +261,7 @@ describe('both lost', () => {
     await world.startOperator();
     const { message } = await world.authorityReason(name, 'KeyMissing');
     for (const lost of [root, issuing]) expect(message).toContain(`"${lost.metadata.name}" (${fingerprintOf(lost)})`);
-    await restore(root, issuing);
+    await restore(world, root, issuing);
     await world.authorityReason(name, 'Ready');
     expect(await names(name)).toEqual([`${name}-issuing-1`, `${name}-root-1`]);
   });
@@ -353,7 +315,7 @@ describe('a generation’s Secret that is damaged', () => {
     await world.operator.stop();
     await lose(root, issuing);
     const broken = { ...root, data: { ...root.data, 'tls.crt': Buffer.from('no certificate').toString('base64') } };
-    await restore(broken);
+    await restore(world, broken);
     await world.startOperator();
     expect((await world.authorityReason(name, 'GenerationBroken')).message).toMatch(
       /"damaged-root-1".*restore|restore.*"damaged-root-1"/,
