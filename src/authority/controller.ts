@@ -20,8 +20,9 @@ export class AuthorityController {
     this.#queue = new WorkQueue({ name: 'authority', clock, metrics, maxDelayMs: LONGEST_RETRY });
     authorities.subscribe(({ key }) => this.#queue.add(key));
     caSecrets.subscribe(({ key, before, after }) => {
-      const owner = (after ?? before)?.generation?.authority;
-      if (owner !== undefined) this.#queue.add(owner);
+      // A label that was edited may have taken the Secret from one and given it to another.
+      const owners = [before, after].flatMap((record) => record?.generation?.authority ?? []);
+      for (const owner of owners) this.#queue.add(owner);
       this.#wakeUsersOf(splitKey(key).name);
     });
   }

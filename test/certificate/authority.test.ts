@@ -368,7 +368,22 @@ describe('an authority', () => {
     expect(await world.secretObject(namespace, 'web')).toEqual(before);
   });
 
-  test('whose Secret’s name is taken by something else says so and is not harmed', async () => {
+  test('whose CA Secret loses a label misses it, and has it back with the label', async () => {
+    await world.createAuthority('relabelled', { trustDomain: 'relabelled.example', selfSigned: {} });
+    await world.authorityReason('relabelled', 'Ready');
+    for (const label of ['mtls-operator.io/authority', 'mtls-operator.io/purpose']) {
+      const { labels } = (await world.secretObject(OPERATOR_NAMESPACE, 'relabelled-issuing-1')).metadata;
+      const was = labels[label];
+      expect(was).toBeDefined();
+      await world.patchSecret(OPERATOR_NAMESPACE, 'relabelled-issuing-1', { metadata: { labels: { [label]: null } } });
+      const { message } = await world.authorityReason('relabelled', 'KeyMissing');
+      expect(message).toContain('"relabelled-issuing-1"');
+      await world.patchSecret(OPERATOR_NAMESPACE, 'relabelled-issuing-1', { metadata: { labels: { [label]: was } } });
+      await world.authorityReason('relabelled', 'Ready');
+    }
+  });
+
+  test('whose Secret’s name is taken by something else says so, does it no harm, and once it is gone signs', async () => {
     const before = readSecretObject(
       await world.send('POST', secretsPath, { metadata: { name: 'blocked-root-1' }, stringData: { a: 'b' } }),
     );
@@ -376,5 +391,8 @@ describe('an authority', () => {
     const { message } = await world.authorityReason('blocked', 'GenerationBroken');
     expect(message).toMatch(/"blocked-root-1".*in the way/);
     expect(readSecretObject(await world.send('GET', `${secretsPath}/blocked-root-1`))).toEqual(before);
+    await world.removeSecret(OPERATOR_NAMESPACE, 'blocked-root-1');
+    await world.authorityReason('blocked', 'Ready');
+    expect(await world.generations('blocked')).toHaveLength(2);
   });
 });
