@@ -1,6 +1,7 @@
 /** What comes of a look at an authority: the view for the rest of the operator, the findings for its status. Pure. */
 import { type CertificateAuthority, parseDuration } from '../api/index.ts';
 import { digestOf } from './digest.ts';
+import type { Generation } from './generation.ts';
 import type { Plan } from './lifecycle.ts';
 import { untilWhen } from './lost.ts';
 import type { ProvidedCa, ProvidedResult } from './provided.ts';
@@ -50,7 +51,7 @@ export function selfSignedOutcome(
       ending: ending && {
         reason: 'RootExpiring',
         message:
-          `the root in Secret "${ending.secretName}" ends at ${ending.certificate.notAfter.toISOString()}, and with it everything below it: ` +
+          `${describeRoot(ending)} ends at ${ending.certificate.notAfter.toISOString()}, and with it everything below it: ` +
           'make another CertificateAuthority and move the WorkloadCertificates there (spec.authorityRef) before',
       },
       root,
@@ -62,6 +63,11 @@ export function selfSignedOutcome(
     },
     wakeAt: plan.wakeAt,
   };
+}
+
+/** One whose own Secret is gone is known from below an issuing CA. */
+function describeRoot({ secretName, certificate: { subject, fingerprint } }: Generation): string {
+  return secretName === '' ? `the root ${subject} (${fingerprint})` : `the root in Secret "${secretName}"`;
 }
 
 function withOther({ reason, message }: { readonly reason: string; readonly message: string }, plan: Plan) {

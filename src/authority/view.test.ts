@@ -157,6 +157,15 @@ describe('the status of an authority', () => {
     else expect(outcome.findings.ending?.message).toContain(root.certificate.notAfter.toISOString());
   });
 
+  test('names a root near its end whose own Secret is gone by what is known of it', () => {
+    const found = generations().slice(1);
+    const remembered = rememberedOf(authority, [], []);
+    const { ending } = selfSignedOutcome(authority, planSelfSigned(spec, found, remembered, NOW + 2640 * DAY)).findings;
+    const { subject, fingerprint } = root.certificate;
+    expect(ending?.message).toContain(`the root ${subject} (${fingerprint}) ends at`);
+    expect(ending?.message).not.toContain('""');
+  });
+
   test('forgets that the root was near its end once another signs', () => {
     const conditions = [
       { type: 'Expiring', status: 'True', reason: 'RootExpiring', message: 'x', lastTransitionTime: 'x' },
