@@ -135,6 +135,21 @@ describe('roots', () => {
     expect(step.step).toBe('None');
     expect(problem).toMatchObject({ reason: 'KeyMissing', message: expect.stringContaining('"default-root-1"') });
     expect(problem?.message).toContain('nothing can be signed');
+    expect(problem?.message).toContain(`replace-missing=${root.certificate.fingerprint}`);
+  });
+
+  test('without any key are replaced under a new number once that is accepted, and still trusted', () => {
+    const acceptedLoss = root.certificate.fingerprint;
+    for (const found of [[root1(false)], [root1(false), issuing1()]]) {
+      const { step, problem, trustedRoots } = plan(found, { acceptedLoss });
+      expect([step, problem]).toEqual([{ step: 'CreateRoot', number: 2 }, undefined]);
+      expect(trustedRoots.map(({ number }) => number)).toEqual([1]);
+    }
+    expect(plan([root1(false)], { acceptedLoss: otherRoot.certificate.fingerprint }).problem?.reason).toBe(
+      'KeyMissing',
+    );
+    const second = plan([root1(false), root2(), issuing1()], { acceptedLoss });
+    expect([second.step.step, second.problem, second.issuing?.number]).toEqual(['None', undefined, 1]);
   });
 
   test('that cannot be read are a problem, and never replaced', () => {

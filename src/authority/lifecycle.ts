@@ -2,6 +2,7 @@
  * What a self-signed authority has to do now: pure, from its spec, its generations and the clock. One step at a time; after each
  * step the world is read again, so a crash between two steps loses nothing.
  */
+import { annotations } from '../api/index.ts';
 import { isSignedBy, type KeySpec } from '../pki/index.ts';
 import type { BrokenGeneration, Generation, Role } from './generation.ts';
 import {
@@ -19,6 +20,8 @@ import {
 import { isOver } from './retirement.ts';
 
 const SECOND = 1000;
+/** Nothing reports that the last leaf of a lost CA has been renewed, and the note about it is over (ms). */
+const NOTE_RECHECK = 600_000;
 
 export interface SelfSignedSpec {
   readonly root: { readonly durationSeconds: number; readonly key: KeySpec };
@@ -136,13 +139,17 @@ export function planSelfSigned(
       : ({ reason: 'KeyMissing', message: describeLoss(missing, signer, issuing) } as const);
   const notice = damageOf(broken) ?? loss;
   if (signer === undefined) {
-    const problem = notice ?? rootKeyMissing(trustedRoots.find(hasSecret), issuing) ?? rootExpired(rootsFound);
+    const keyless = trustedRoots.find(
+      ({ secretName, certificate }) => secretName !== '' && !givenUp.has(certificate.fingerprint),
+    );
+    const problem = notice ?? rootKeyMissing(keyless, issuing) ?? rootExpired(trustedRoots, rootsFound);
     if (problem !== undefined) return { ...base, step: nothing, problem };
     return { ...base, step: { step: 'CreateRoot', number: numberOfNext('Root', rootsKnown) } };
   }
   // While a newer one signs, one that nothing hangs on is remembered without a word: its leaves may only be restored after it.
   const note = describeSuperseded(absent.filter((ca) => !awaited.includes(ca) && inUse.has(ca.fingerprint)));
-  const told = { ...base, ...(note === undefined ? {} : { note }), ...(notice && { problem: notice }) };
+  const noted = note === undefined ? {} : { note, wakeAt: Math.min(base.wakeAt, now + NOTE_RECHECK) };
+  const told = { ...base, ...noted, ...(notice && { problem: notice }) };
   const because = whyNewIssuing(issuing, renewalTime, now);
   // One that is merely missing, or cannot be read, may come back with a backup: its certificates would have been reissued for nothing.
   const unreadable = issuing === undefined && broken.some((item) => numberIn('Root')(item) === 0);
@@ -202,7 +209,6 @@ function rootsWithoutSecret(found: readonly Generation[], issuing: readonly Gene
   return [...lost.values()];
 }
 
-const hasSecret = ({ secretName }: Generation) => secretName !== '';
 const hasKey = ({ privateKey }: Generation) => privateKey !== undefined;
 
 type Problem = NonNullable<Plan['problem']>;
@@ -222,12 +228,12 @@ function rootKeyMissing(root: Generation | undefined, issuing: Generation | unde
   if (root === undefined) return undefined;
   return {
     reason: 'KeyMissing',
-    message: `Secret "${root.secretName}" holds the root without its key, so no issuing CA can be made; ${untilWhen(issuing)}. Restore the Secret with tls.key.`,
+    message: `Secret "${root.secretName}" holds the root without its key, so no issuing CA can be made; ${untilWhen(issuing)}. Restore the Secret with tls.key (docs/backup.md). To give the key up for good (a new root is made, which every workload has to learn to trust), annotate this CertificateAuthority with ${annotations.replaceMissing}=${root.certificate.fingerprint}`,
   };
 }
 
-function rootExpired(roots: readonly Generation[]): Problem | undefined {
-  if (roots.length === 0) return undefined;
+function rootExpired(alive: readonly Generation[], roots: readonly Generation[]): Problem | undefined {
+  if (alive.length > 0 || roots.length === 0) return undefined;
   const expired = roots.map(
     ({ secretName, certificate }) => `"${secretName}" at ${certificate.notAfter.toISOString()}`,
   );

@@ -128,6 +128,8 @@ describe('a noted issuing CA that is missing', () => {
     const used = plan([root1(), issuingCa(2)], { ...memory, issuersInUse: [ca(1).certificate] }, now());
     expect([used.lost, used.problem]).toEqual([[noted(1)], undefined]);
     expect(used.note).toContain('"default-issuing-1"');
+    // Once its last leaf has been renewed nothing is to be said any more, and no event reports that.
+    expect(used.wakeAt).toBe(now() + 600_000);
   });
 
   test('and older does not hold up the renewal of the one that signs', () => {
