@@ -165,13 +165,15 @@ describe('roots', () => {
 });
 
 describe('a root whose Secret is lost', () => {
+  const inUse = (...roots: TestCa[]) =>
+    roots.map(({ certificate: { fingerprint } }) => ({ fingerprint, secret: 'shop/web-mtls' }));
   const remembered = () => ({
     noted: [{ role: 'Root' as const, fingerprint: root.certificate.fingerprint, secretName: 'default-root-1' }],
   });
 
   test.each([
     ['status', () => remembered()],
-    ['certificates in use', () => ({ rootsInUse: [root.certificate.fingerprint] })],
+    ['certificates in use', () => ({ rootsInUse: inUse(root) })],
   ])('is remembered by %s and never silently remade', (_, memory) => {
     const { step, problem, lost } = plan([], memory());
     expect(step.step).toBe('None');
@@ -197,13 +199,13 @@ describe('a root whose Secret is lost', () => {
   test('is replaced under a new number once the loss is accepted', () => {
     const acceptedLoss = root.certificate.fingerprint;
     expect(plan([], { ...remembered(), acceptedLoss }).step).toEqual({ step: 'CreateRoot', number: 2 });
-    expect(plan([], { rootsInUse: [acceptedLoss], acceptedLoss }).step.step).toBe('CreateRoot');
+    expect(plan([], { rootsInUse: inUse(root), acceptedLoss }).step.step).toBe('CreateRoot');
   });
 
   test('of which only one of two is accepted is not replaced', () => {
-    const two = { rootsInUse: [root.certificate.fingerprint, otherRoot.certificate.fingerprint] };
+    const two = { rootsInUse: inUse(root, otherRoot) };
     expect(plan([], { ...two, acceptedLoss: root.certificate.fingerprint }).problem?.reason).toBe('KeyMissing');
-    const both = two.rootsInUse.join(', ');
+    const both = two.rootsInUse.map(({ fingerprint }) => fingerprint).join(', ');
     expect(plan([], { ...two, acceptedLoss: both }).step.step).toBe('CreateRoot');
   });
 
@@ -220,7 +222,9 @@ describe('a root whose Secret is lost', () => {
   });
 
   test('is not believed from leaf Secrets where the CA’s own Secrets say otherwise: anybody can write a leaf Secret', () => {
-    const { problem, step } = plan([root1(), issuing1()], { rootsInUse: ['f'.repeat(64)] });
+    const { problem, step } = plan([root1(), issuing1()], {
+      rootsInUse: [{ fingerprint: 'f'.repeat(64), secret: 'shop/web-mtls' }],
+    });
     expect([problem, step.step]).toEqual([undefined, 'None']);
   });
 

@@ -140,3 +140,26 @@ describe('a noted issuing CA that is missing', () => {
     expect(lost).toEqual([old]);
   });
 });
+
+describe('a root of which only leaf Secrets tell', () => {
+  test('is told of with such a Secret, which anybody may have made, and both ways out', () => {
+    const fingerprint = 'f'.repeat(64);
+    const { step, problem } = plan([], { rootsInUse: [{ fingerprint, secret: 'shop/web-mtls' }] }, NOW);
+    expect([step.step, problem?.reason]).toEqual(['None', 'KeyMissing']);
+    expect(problem?.message).toContain(`${fingerprint} (in ca.crt of the Secret shop/web-mtls)`);
+    expect(problem?.message).toContain('if this authority never had it, delete those Secrets');
+    expect(problem?.message).toContain(`replace-missing=${fingerprint}`);
+    expect(plan([], {}, NOW).step.step).toBe('CreateRoot');
+  });
+
+  test('and there are very many of is told of in a message that still has an end', () => {
+    const rootsInUse = Array.from({ length: 1000 }, (_, index) => ({
+      fingerprint: String(index).padStart(64, '0'),
+      secret: `shop/web-${index}`,
+    }));
+    const { step, problem } = plan([], { rootsInUse }, NOW);
+    expect(step.step).toBe('None');
+    expect(problem?.message).toContain('984 more');
+    expect(problem?.message.length).toBeLessThan(8192);
+  });
+});

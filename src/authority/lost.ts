@@ -13,6 +13,14 @@ export interface LostCa {
   readonly secretName?: string | undefined;
   /** ms, where known: after it the loss means nothing any more. */
   readonly notAfter?: number | undefined;
+  /** namespace/name of a leaf Secret, where only such Secrets tell of it. */
+  readonly seenIn?: string | undefined;
+}
+
+export interface RootInUse {
+  readonly fingerprint: string;
+  /** namespace/name of a leaf Secret that has it in ca.crt. */
+  readonly secret: string;
 }
 
 /** What is remembered of CAs elsewhere than in their own Secrets; a restore may have lost the one or the other. */
@@ -20,10 +28,10 @@ export interface Remembered {
   /** CAs of our own making that stand in status. */
   readonly noted: readonly LostCa[];
   /**
-   * Fingerprints of roots in ca.crt of leaf Secrets. Whoever may write a Secret may put anything there, so this counts only where the CA's own
-   * Secrets say nothing at all.
+   * Roots in ca.crt of leaf Secrets. Whoever may write a Secret may put anything there, so this counts only where the CA's own Secrets say nothing
+   * at all, and the Secret is named: a new authority of that name would wait for a root that never was.
    */
-  readonly rootsInUse: readonly string[];
+  readonly rootsInUse: readonly RootInUse[];
   /** Certificates from behind the leaves in leaf Secrets. Only those that a root of the authority has signed count. */
   readonly issuersInUse: readonly ParsedCertificate[];
   /** `caIdOf` all the CAs that leaf Secrets hang on, whether or not their certificate was found. */
@@ -70,7 +78,10 @@ export function lostRoots(
   remembered: Remembered,
 ): LostCa[] {
   const role = 'Root' as const;
-  const hearsay = known.length > 0 ? [] : remembered.rootsInUse.map((fingerprint) => ({ role, fingerprint }));
+  const hearsay =
+    known.length > 0
+      ? []
+      : remembered.rootsInUse.map(({ fingerprint, secret }) => ({ role, fingerprint, seenIn: secret }));
   const readFromBelow = known
     .filter((root) => root.secretName === '')
     .map(({ certificate: { fingerprint } }) => ({ role, fingerprint }));
@@ -126,16 +137,21 @@ export function untilWhen(issuing: Generation | undefined): string {
 
 /** What is gone, what that means for the present, and both ways out. */
 export function describeLoss(
-  lost: readonly LostCa[],
+  all: readonly LostCa[],
   signer: Generation | undefined,
   issuing: Generation | undefined,
 ): string {
+  const lost = all.slice(0, MOST_TOLD);
   const roots = lost.filter(({ role }) => role === 'Root');
   const below = lost.filter(({ role }) => role === 'Issuing');
   const what = [
     ...(roots.length === 0 ? [] : [`the Secret of a root that workloads trust is gone: ${named(roots)}`]),
     ...(below.length === 0 ? [] : [`the Secret or key of an issuing CA is gone: ${named(below)}`]),
+    ...(lost.length === all.length ? [] : [`${all.length - lost.length} more, which are told of after these`]),
   ].join('; ');
+  const hearsay = lost.some(({ seenIn }) => seenIn !== undefined)
+    ? ' Only leaf Secrets tell of that root: if this authority never had it, delete those Secrets.'
+    : '';
   const healthy =
     signer === undefined || roots.length > 0 ? '' : ` The root in Secret "${signer.secretName}" is healthy.`;
   const meanwhile =
@@ -148,7 +164,7 @@ export function describeLoss(
       ? 'a new one is made, which every workload has to learn to trust'
       : `${issuing === undefined ? 'a new one is made, and ' : ''}every certificate of the lost one is issued anew`;
   return (
-    `${what}.${healthy}${meanwhile} Restore it from a backup (docs/backup.md). To give it up for good (${anew}), annotate this ` +
+    `${what}.${hearsay}${healthy}${meanwhile} Restore it from a backup (docs/backup.md). To give it up for good (${anew}), annotate this ` +
     `CertificateAuthority with ${annotations.replaceMissing}=${fingerprints}`
   );
 }
@@ -161,9 +177,15 @@ export function describeSuperseded(lost: readonly LostCa[]): string | undefined 
 
 function named(lost: readonly LostCa[]): string {
   return lost
-    .map(({ fingerprint, secretName }) => (secretName === undefined ? fingerprint : `"${secretName}" (${fingerprint})`))
+    .map(({ fingerprint, secretName, seenIn }) => {
+      if (secretName !== undefined) return `"${secretName}" (${fingerprint})`;
+      return seenIn === undefined ? fingerprint : `${fingerprint} (in ca.crt of the Secret ${seenIn})`;
+    })
     .join(', ');
 }
+
+/** Leaf Secrets can tell of any number, and a condition's message has an end. */
+const MOST_TOLD = 16;
 
 /** The number in the name of a generation's Secret of this role; 0 for others. A number is never used again, whatever became of it. */
 export function numberIn(role: Role): (item: { readonly secretName?: string | undefined }) => number {

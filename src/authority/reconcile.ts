@@ -30,6 +30,7 @@ import {
 import type { BrokenGeneration, Generation } from './generation.ts';
 import { GenerationStore, type GenerationStoreOptions } from './generationStore.ts';
 import { type Plan, planSelfSigned, type SelfSignedSpec } from './lifecycle.ts';
+import type { RootInUse } from './lost.ts';
 import { type Outcome, providedOutcome, selfSignedOutcome, unreadableView, withNote, wokenAt } from './outcome.ts';
 import { readProvided } from './provided.ts';
 import { generationsNote, rememberedOf } from './remembered.ts';
@@ -49,8 +50,8 @@ export interface AuthorityDependencies {
   readonly catalogue: AuthorityCatalogue;
   /** Keys of the WorkloadCertificates that ask for the authority. */
   readonly usersOf: (authority: string) => readonly string[];
-  /** Fingerprints of the roots in ca.crt of the leaf Secrets that the authority has signed. */
-  readonly rootsInUse: (authority: string) => readonly string[];
+  /** The roots in ca.crt of the leaf Secrets that say that the authority has signed them. */
+  readonly rootsInUse: (authority: string) => readonly RootInUse[];
   readonly issuersInUse: GenerationStoreOptions['issuersInUse'];
 }
 

@@ -2,15 +2,15 @@
 import { annotations, type CertificateAuthority, type CertificateAuthorityStatus } from '../api/index.ts';
 import type { ParsedCertificate } from '../pki/index.ts';
 import { generationSecretName, type Role } from './generation.ts';
-import type { LostCa, Remembered } from './lost.ts';
+import type { LostCa, Remembered, RootInUse } from './lost.ts';
 
 /**
- * @param rootsInUse fingerprints of the roots in ca.crt of the leaf Secrets that name the authority.
+ * @param rootsInUse the roots in ca.crt of the leaf Secrets that name the authority.
  * @param issuersInUse certificates of the issuing CAs, known to no Secret of their own, that leaves of the authority hang on.
  */
 export function rememberedOf(
   { metadata, status }: CertificateAuthority,
-  rootsInUse: readonly string[],
+  rootsInUse: readonly RootInUse[],
   issuersInUse: readonly ParsedCertificate[],
 ): Remembered {
   const { generations = [], trust } = status;
@@ -26,7 +26,7 @@ export function rememberedOf(
   const ours = noted.filter(({ role, secretName }) => secretName?.startsWith(prefixOf(metadata.name, role)));
   return {
     noted: [...new Map(ours.map((ca) => [ca.fingerprint, ca])).values()],
-    rootsInUse: rootsInUse.filter((fingerprint) => !broughtAlong.has(fingerprint)),
+    rootsInUse: rootsInUse.filter(({ fingerprint }) => !broughtAlong.has(fingerprint)),
     issuersInUse,
     acceptedLoss: metadata.annotations[annotations.replaceMissing],
   };

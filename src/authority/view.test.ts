@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { authorityObject, DAY, generationOf, makeCa, NOW, type TestCa } from './builders.fixture.ts';
 import { planSelfSigned } from './lifecycle.ts';
+import type { RootInUse } from './lost.ts';
 import { providedOutcome, selfSignedOutcome } from './outcome.ts';
 import { readProvided } from './provided.ts';
 import { rememberedOf } from './remembered.ts';
@@ -20,7 +21,7 @@ const authority = authorityObject();
 const spec = selfSignedSpec(authority.spec);
 if (spec === undefined) throw new Error('the default is selfSigned');
 const generations = () => [generationOf('Root', 1, root), generationOf('Issuing', 1, issuing, { root })];
-const outcomeOf = (found: ReturnType<typeof generations>, of = authority, rootsInUse: readonly string[] = []) =>
+const outcomeOf = (found: ReturnType<typeof generations>, of = authority, rootsInUse: readonly RootInUse[] = []) =>
   selfSignedOutcome(of, planSelfSigned(spec, found, rememberedOf(of, rootsInUse, []), NOW));
 const statusOf = (found: ReturnType<typeof generations>, of = authority) =>
   authorityStatus(of, outcomeOf(found, of).findings, '2030-01-01T00:00:00Z');
@@ -212,9 +213,8 @@ describe('the status of an authority', () => {
     const status = authorityStatus(before, outcome.findings, '2030-01-01T00:00:00Z');
     expect(status).toMatchObject({ phase: 'Ready', root: { secretName: 'corporate' }, generations: [] });
     const after = authorityObject({ status });
-    expect(planSelfSigned(spec, [], rememberedOf(after, [root.certificate.fingerprint], []), NOW).step.step).toBe(
-      'CreateRoot',
-    );
+    const rootInUse = { fingerprint: root.certificate.fingerprint, secret: 'shop/web-mtls' };
+    expect(planSelfSigned(spec, [], rememberedOf(after, [rootInUse], []), NOW).step.step).toBe('CreateRoot');
   });
 
   test('of one that was brought along and is gone says which Secret', () => {
