@@ -21,7 +21,6 @@ import {
   decodeCaSecret,
   ensureDefaultAuthority,
   type IssuerInUse,
-  type RootInUse,
 } from './authority/index.ts';
 import {
   CertificateController,
@@ -303,30 +302,27 @@ function decodeNamespace(object: unknown): { key: string; value: NamespaceRecord
   return { key: String(metadata['name']), value };
 }
 
-/** Each with the first of its Secrets by name: what is told must not hang on the order in which they came. */
-function rootsInUse(secrets: Store<SecretRecord>, authority: string): RootInUse[] {
-  const roots = new Map<string, string>();
-  for (const [key, { authority: signedBy, content }] of secrets.entries()) {
+function rootsInUse(secrets: Store<SecretRecord>, authority: string): string[] {
+  const roots = new Set<string>();
+  for (const { authority: signedBy, content } of secrets.values()) {
     if (signedBy !== authority || content.state !== 'sound') continue;
-    for (const fingerprint of content.roots.split(',')) {
-      const first = roots.get(fingerprint);
-      if (fingerprint !== '' && (first === undefined || key < first)) roots.set(fingerprint, key);
-    }
+    for (const fingerprint of content.roots.split(',')) if (fingerprint !== '') roots.add(fingerprint);
   }
-  return [...roots].map(([fingerprint, secret]) => ({ fingerprint, secret }));
+  return [...roots];
 }
 
 /** One Secret for each chain, the most frequent first: whoever may write a Secret may put a chain of their own beside a leaf. */
 function issuersInUse(secrets: Store<SecretRecord>, authority: string): IssuerInUse[] {
-  const chains = new Map<string, { readonly issuerId: string; readonly secret: string; count: number }>();
-  for (const [secret, { authority: signedBy, content }] of secrets.entries()) {
+  type Found = IssuerInUse['secrets'][number];
+  const chains = new Map<string, { readonly issuerId: string; readonly secret: Found; count: number }>();
+  for (const [key, { authority: signedBy, content, resourceVersion }] of secrets.entries()) {
     if (signedBy !== authority || content.state !== 'sound') continue;
     const { issuerId } = content.leaf;
     const chain = chains.get(`${issuerId} ${content.chainDigest}`);
     if (chain !== undefined) chain.count += 1;
-    else chains.set(`${issuerId} ${content.chainDigest}`, { issuerId, secret, count: 1 });
+    else chains.set(`${issuerId} ${content.chainDigest}`, { issuerId, secret: { key, resourceVersion }, count: 1 });
   }
-  const byIssuer = new Map<string, string[]>();
+  const byIssuer = new Map<string, Found[]>();
   for (const { issuerId, secret } of [...chains.values()].sort((a, b) => b.count - a.count))
     byIssuer.set(issuerId, [...(byIssuer.get(issuerId) ?? []), secret]);
   return [...byIssuer].map(([issuerId, found]) => ({ issuerId, secrets: found }));

@@ -1,4 +1,4 @@
-/** Reads and writes the Secrets of CA generations, and what other Secrets tell of them. Decides nothing. */
+/** Reads and writes the Secrets of CA generations. Decides nothing. */
 import { annotations, labels, purposes } from '../api/index.ts';
 import {
   ApiError,
@@ -12,10 +12,8 @@ import {
   messageOf,
   resourcePath,
   type Store,
-  splitKey,
   type Transport,
 } from '../kube/index.ts';
-import type { ParsedCertificate } from '../pki/index.ts';
 import {
   type BrokenGeneration,
   type Generation,
@@ -24,12 +22,10 @@ import {
   type Role,
 } from './generation.ts';
 import type { Plan } from './lifecycle.ts';
-import { issuerBehindLeaf } from './recovered.ts';
 import { type Refusal, Refusals } from './refusals.ts';
 import { disagreement, isOver, superseded } from './retirement.ts';
 import type { makeGeneration } from './selfSigned.ts';
 import { type CaSecretRecord, decodeCaSecret, readCaSecret } from './store.ts';
-import { caIdOf } from './view.ts';
 
 export interface GenerationStoreOptions {
   readonly transport: Transport;
@@ -38,21 +34,9 @@ export interface GenerationStoreOptions {
   readonly events: EventRecorder;
   readonly operatorNamespace: string;
   readonly caSecrets: Store<CaSecretRecord>;
-  /** The CAs that leaf Secrets of the authority hang on, each with some Secrets (namespace/name) to read it from. */
-  readonly issuersInUse: (authority: string) => readonly IssuerInUse[];
-}
-
-export interface IssuerInUse {
-  /** `caIdOf` the CA. */
-  readonly issuerId: string;
-  /** namespace/name of leaf Secrets: one for each chain that stands there, the most frequent first. */
-  readonly secrets: readonly string[];
 }
 
 const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
-/** Anybody may write leaf Secrets of any content: so many are read in search of one CA. */
-const MOST_READ = 8;
-const MOST_REMEMBERED = 256;
 /** What is refused today is tried again within so long (ms): a CA that is needed, and housekeeping, which can wait. */
 const MAKING_RETRY = 30_000;
 const HOUSEKEEPING_RETRY = 3_600_000;
@@ -76,8 +60,6 @@ export interface Retirement {
 
 export class GenerationStore {
   readonly #options: GenerationStoreOptions;
-  /** Certificates that a root of the authority has signed, by authority and CA id. */
-  readonly #recovered = new Map<string, ParsedCertificate>();
   /** By the name of the Secret that is to be made. */
   readonly #unmade: Refusals;
   /** By authority. */
@@ -107,53 +89,6 @@ export class GenerationStore {
       caSecrets.observe(key, value);
       return value.generation?.authority === authority ? [value.generation] : [];
     });
-  }
-
-  /** Certificates of issuing CAs that leaves in use hang on and none of the generations has. */
-  async behindLeaves(
-    authority: string,
-    found: readonly (Generation | BrokenGeneration)[],
-    signal: AbortSignal,
-  ): Promise<ParsedCertificate[]> {
-    const generations = found.filter((item): item is Generation => 'certificate' in item);
-    const known = new Set(generations.map(({ certificate }) => caIdOf(certificate)));
-    const roots = generations.flatMap(({ role, certificate, roots: above }) =>
-      role === 'Root' ? [certificate] : above,
-    );
-    const recovered: ParsedCertificate[] = [];
-    for (const { issuerId, secrets } of this.#options.issuersInUse(authority)) {
-      if (known.has(issuerId) || roots.length === 0) continue;
-      const certificate =
-        this.#recovered.get(`${authority} ${issuerId}`) ?? (await this.#recover(issuerId, secrets, roots, signal));
-      if (certificate === undefined) continue;
-      recovered.push(certificate);
-      if (this.#recovered.size >= MOST_REMEMBERED) this.#recovered.clear();
-      this.#recovered.set(`${authority} ${issuerId}`, certificate);
-    }
-    return recovered;
-  }
-
-  async #recover(
-    issuerId: string,
-    secrets: readonly string[],
-    roots: readonly ParsedCertificate[],
-    signal: AbortSignal,
-  ): Promise<ParsedCertificate | undefined> {
-    const { log, transport } = this.#options;
-    for (const key of secrets.slice(0, MOST_READ)) {
-      const { namespace, name } = splitKey(key);
-      try {
-        const path = resourcePath(SECRETS, namespace, name);
-        const { data } = readCaSecret(await transport.request({ method: 'GET', path, signal }));
-        const certificate = issuerBehindLeaf(data['tls.crt'] ?? '', issuerId, roots);
-        if (certificate !== undefined) return certificate;
-      } catch (error) {
-        // One that cannot be read tells nothing; it is no reason to stop.
-        if (signal.aborted) throw error;
-        log.warn({ secret: key, error: messageOf(error) }, 'a Secret with a certificate of a lost CA cannot be read');
-      }
-    }
-    return undefined;
   }
 
   /**

@@ -12,7 +12,7 @@ import {
 } from '../kube/index.ts';
 import { DAY, makeCa, type TestCa } from './builders.fixture.ts';
 import { generationSecret, type Role } from './generation.ts';
-import type { IssuerInUse } from './generationStore.ts';
+import type { IssuerInUse } from './issuerSearch.ts';
 import { createAuthorityReconciler } from './reconcile.ts';
 import { type AuthorityRecord, type CaSecretRecord, decodeAuthority, decodeCaSecret } from './store.ts';
 import { AuthorityCatalogue } from './view.ts';
@@ -103,6 +103,13 @@ function setUp({ secrets, answers = {}, authority, issuersInUse = () => [] }: Sc
     stock.push(made);
     return made;
   };
+  let passed = 0;
+  const clock = {
+    ...systemClock,
+    now: () => now + passed,
+    monotonic: () => passed,
+    pass: (ms: number) => (passed += ms),
+  };
   const reconcile = createAuthorityReconciler({
     transport: {
       request: async (request) => {
@@ -117,7 +124,7 @@ function setUp({ secrets, answers = {}, authority, issuersInUse = () => [] }: Sc
       },
       close: async () => {},
     },
-    clock: systemClock,
+    clock,
     log: silentLog,
     events: { record: (event) => events.push(event), drain: async () => {} },
     operatorNamespace: NAMESPACE,
@@ -130,7 +137,7 @@ function setUp({ secrets, answers = {}, authority, issuersInUse = () => [] }: Sc
   });
   const look = () => reconcile('default', new AbortController().signal);
   const signer = () => catalogue.get('default')?.issuer?.certificate.fingerprint;
-  return { look, signer, requests, events, catalogue, object: () => object };
+  return { clock, look, signer, requests, events, catalogue, object: () => object };
 }
 
 const refused = (status: number): Answer => {
@@ -176,7 +183,7 @@ describe('an authority with a CA that can sign signs', () => {
 
   test('although a Secret with a leaf of another CA cannot be read', async () => {
     const secrets = [secretOf('Root', 1, root), secretOf('Issuing', 2, present)];
-    const issuersInUse = () => [{ issuerId: 'unknown', secrets: ['shop/web'] }];
+    const issuersInUse = () => [{ issuerId: 'unknown', secrets: [{ key: 'shop/web', resourceVersion: '1' }] }];
     const { look, signer, requests } = setUp({ secrets, issuersInUse, answers: { 'GET secrets/web': refused(403) } });
     await look();
     expect(requests).toContain('GET secrets/web');
@@ -191,6 +198,30 @@ describe('a refused CA', () => {
     for (let looks = 0; looks < 3; looks += 1) expect((await look()).requeueAt).toBeLessThan(Date.now() + 30_000);
     expect(requests.filter((what) => what === 'POST secrets')).toHaveLength(1);
     expect(events.map(({ reason }) => reason)).toEqual(['GenerationRefused']);
+  });
+});
+
+describe('a Secret in the way of a CA', () => {
+  test('is not touched, is looked for again soon, and once it is gone the CA is made', async () => {
+    const there = new ApiError({ status: 409, reason: 'AlreadyExists', message: 'is there' });
+    let gone = false;
+    const post: Answer = ({ body }) => {
+      if (!gone) throw there;
+      return stored(body);
+    };
+    const foreign = { metadata: { namespace: NAMESPACE, name: 'default-issuing-2', resourceVersion: '5' } };
+    const answers = { 'POST secrets': post, 'GET secrets/default-issuing-2': () => foreign };
+    const secrets = [secretOf('Root', 1, root), secretOf('Issuing', 1, due)];
+    const { clock, look, requests, events, signer } = setUp({ secrets, answers });
+    const { requeueAt = 0 } = await look();
+    expect(requeueAt - clock.now()).toBeLessThanOrEqual(30_000);
+    expect(events.map(({ reason }) => reason)).toEqual(['GenerationBroken']);
+    expect(signer()).toBe(due.certificate.fingerprint);
+    expect(requests.filter((what) => /^(PUT|PATCH|DELETE) secrets/.test(what))).toEqual([]);
+    gone = true;
+    clock.pass(requeueAt - clock.now());
+    await look();
+    expect(signer()).not.toBe(due.certificate.fingerprint);
   });
 });
 

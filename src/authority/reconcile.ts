@@ -28,9 +28,9 @@ import {
   type Transport,
 } from '../kube/index.ts';
 import type { BrokenGeneration, Generation } from './generation.ts';
-import { GenerationStore, type GenerationStoreOptions } from './generationStore.ts';
+import { GenerationStore } from './generationStore.ts';
+import { IssuerSearch, type IssuerSearchOptions } from './issuerSearch.ts';
 import { type Plan, planSelfSigned, type SelfSignedSpec } from './lifecycle.ts';
-import type { RootInUse } from './lost.ts';
 import { type Outcome, providedOutcome, selfSignedOutcome, unreadableView, withNote, wokenAt } from './outcome.ts';
 import { readProvided } from './provided.ts';
 import { generationsNote, rememberedOf } from './remembered.ts';
@@ -50,9 +50,9 @@ export interface AuthorityDependencies {
   readonly catalogue: AuthorityCatalogue;
   /** Keys of the WorkloadCertificates that ask for the authority. */
   readonly usersOf: (authority: string) => readonly string[];
-  /** The roots in ca.crt of the leaf Secrets that say that the authority has signed them. */
-  readonly rootsInUse: (authority: string) => readonly RootInUse[];
-  readonly issuersInUse: GenerationStoreOptions['issuersInUse'];
+  /** Fingerprints of the roots in ca.crt of the leaf Secrets that the authority has signed. */
+  readonly rootsInUse: (authority: string) => readonly string[];
+  readonly issuersInUse: IssuerSearchOptions['issuersInUse'];
 }
 
 const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
@@ -62,6 +62,7 @@ const MAX_STEPS = 6;
 export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
   const { authorities, catalogue, clock, log, usersOf } = dependencies;
   const generations = new GenerationStore(dependencies);
+  const issuerSearch = new IssuerSearch(dependencies);
   /** Of authorities whose status the API server refuses, the resourceVersion of which was told. */
   const unwritable = new Map<string, string>();
   /** Authorities whose CA Secrets have been listed since this replica leads. */
@@ -175,7 +176,7 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
     const { name } = authority.metadata;
     const planWith = async (found: (Generation | BrokenGeneration)[]): Promise<Plan> => {
       const leafIssuers = dependencies.issuersInUse(name).map(({ issuerId }) => issuerId);
-      const behindLeaves = await generations.behindLeaves(name, found, signal);
+      const behindLeaves = await issuerSearch.search(name, found, signal);
       const remembered = rememberedOf(authority, dependencies.rootsInUse(name), behindLeaves);
       return planSelfSigned(spec, found, { ...remembered, leafIssuers }, clock.now());
     };
