@@ -21,6 +21,7 @@ import {
   decodeCaSecret,
   ensureDefaultAuthority,
   type IssuerInUse,
+  type RootInUse,
 } from './authority/index.ts';
 import {
   CertificateController,
@@ -302,13 +303,17 @@ function decodeNamespace(object: unknown): { key: string; value: NamespaceRecord
   return { key: String(metadata['name']), value };
 }
 
-function rootsInUse(secrets: Store<SecretRecord>, authority: string): string[] {
-  const roots = new Set<string>();
-  for (const { authority: signedBy, content } of secrets.values()) {
+/** Each with the first of its Secrets by name: what is told must not hang on the order in which they came. */
+function rootsInUse(secrets: Store<SecretRecord>, authority: string): RootInUse[] {
+  const roots = new Map<string, string>();
+  for (const [key, { authority: signedBy, content }] of secrets.entries()) {
     if (signedBy !== authority || content.state !== 'sound') continue;
-    for (const fingerprint of content.roots.split(',')) if (fingerprint !== '') roots.add(fingerprint);
+    for (const fingerprint of content.roots.split(',')) {
+      const first = roots.get(fingerprint);
+      if (fingerprint !== '' && (first === undefined || key < first)) roots.set(fingerprint, key);
+    }
   }
-  return [...roots];
+  return [...roots].map(([fingerprint, secret]) => ({ fingerprint, secret }));
 }
 
 /** One Secret for each chain, the most frequent first: whoever may write a Secret may put a chain of their own beside a leaf. */

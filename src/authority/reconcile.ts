@@ -31,6 +31,7 @@ import type { BrokenGeneration, Generation } from './generation.ts';
 import { GenerationStore } from './generationStore.ts';
 import { IssuerSearch, type IssuerSearchOptions } from './issuerSearch.ts';
 import { type Plan, planSelfSigned, type SelfSignedSpec } from './lifecycle.ts';
+import type { RootInUse } from './lost.ts';
 import { type Outcome, providedOutcome, selfSignedOutcome, unreadableView, withNote, wokenAt } from './outcome.ts';
 import { readProvided } from './provided.ts';
 import { generationsNote, rememberedOf } from './remembered.ts';
@@ -50,8 +51,8 @@ export interface AuthorityDependencies {
   readonly catalogue: AuthorityCatalogue;
   /** Keys of the WorkloadCertificates that ask for the authority. */
   readonly usersOf: (authority: string) => readonly string[];
-  /** Fingerprints of the roots in ca.crt of the leaf Secrets that the authority has signed. */
-  readonly rootsInUse: (authority: string) => readonly string[];
+  /** The roots in ca.crt of the leaf Secrets that say that the authority has signed them. */
+  readonly rootsInUse: (authority: string) => readonly RootInUse[];
   readonly issuersInUse: IssuerSearchOptions['issuersInUse'];
 }
 
