@@ -22,7 +22,7 @@ type Secrets = Readonly<Record<string, string | Error>>;
 function setUp(content: Secrets, inUse: readonly IssuerInUse[]) {
   const reads: string[] = [];
   const time = { monotonic: 0 };
-  const state = { inUse, content };
+  const state = { inUse, content, sought: Array.of<string>() };
   const search = new IssuerSearch({
     transport: {
       request: async ({ path }) => {
@@ -41,7 +41,9 @@ function setUp(content: Secrets, inUse: readonly IssuerInUse[]) {
   const look = async (roots = [root], signal = new AbortController().signal) => {
     reads.length = 0;
     const generations = roots.map((ca, index) => generationOf('Root', index + 1, ca));
-    return (await search.search('default', generations, signal)).map(({ fingerprint }) => fingerprint);
+    const { certificates, sought } = await search.search('default', generations, signal);
+    state.sought = [...sought];
+    return certificates.map(({ fingerprint }) => fingerprint);
   };
   return { look, reads, state, time };
 }
@@ -56,6 +58,19 @@ const made = (count: number): IssuerInUse[] =>
   Array.from({ length: count }, (_, index) => ({ issuerId: `made up ${index}`, secrets: [secret(`bad-${index}`)] }));
 
 describe('the search for lost issuing CAs in leaf Secrets', () => {
+  test('tells of which CAs it can tell: found, made up, but none whose leaf Secrets could not be read', async () => {
+    const { look, state, time } = setUp({ web: new Error('no answer') }, [lostIn('web', 'db'), ...made(40)]);
+    const others = made(40).map(({ issuerId }) => issuerId);
+    await look();
+    expect(state.sought).toEqual(others);
+    await look();
+    expect(state.sought).toEqual(others);
+    time.monotonic += 60_001;
+    state.content = { web: chain() };
+    await look();
+    expect(state.sought).toEqual([caIdOf(lost.certificate), ...others]);
+  });
+
   test('reads one once', async () => {
     const { look, reads } = setUp({ web: chain() }, [lostIn('web')]);
     expect(await look()).toEqual([lost.certificate.fingerprint]);

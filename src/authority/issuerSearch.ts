@@ -15,6 +15,12 @@ export interface IssuerSearchOptions {
   readonly issuersInUse: (authority: string) => readonly IssuerInUse[];
 }
 
+export interface Searched {
+  readonly certificates: readonly ParsedCertificate[];
+  /** `caIdOf` the CAs, found or not, of which this search can tell: not of one whose leaf Secrets could not be read. */
+  readonly sought: ReadonlySet<string>;
+}
+
 export interface IssuerInUse {
   /** `caIdOf` the CA. */
   readonly issuerId: string;
@@ -51,16 +57,18 @@ export class IssuerSearch {
     authority: string,
     generations: readonly (Generation | BrokenGeneration)[],
     signal: AbortSignal,
-  ): Promise<ParsedCertificate[]> {
+  ): Promise<Searched> {
     const sound = generations.filter((item): item is Generation => 'certificate' in item);
     const known = new Set(sound.map(({ certificate }) => caIdOf(certificate)));
     const roots = sound.flatMap(({ role, certificate, roots: above }) => (role === 'Root' ? [certificate] : above));
-    if (roots.length === 0) return [];
+    const sought = new Set<string>();
+    if (roots.length === 0) return { certificates: [], sought };
     // What a root has not signed another may have, once it is restored.
     const under = digestOf(roots.map(({ fingerprint }) => fingerprint).sort());
     const found: ParsedCertificate[] = [];
     let left = MOST_AT_ONCE;
     for (const { issuerId, secrets } of this.#options.issuersInUse(authority)) {
+      sought.add(issuerId);
       if (known.has(issuerId)) continue;
       let certificate = this.#found.get(`${authority} ${issuerId}`);
       for (const { key, resourceVersion } of secrets.slice(0, MOST_FOR_ONE)) {
@@ -70,11 +78,17 @@ export class IssuerSearch {
         left -= 1;
         certificate = await this.#read(what, key, issuerId, roots, signal);
       }
-      if (certificate === undefined) continue;
+      if (certificate === undefined) {
+        if (
+          secrets.some(({ key, resourceVersion }) => this.#isFaulty(`${under} ${issuerId} ${key} ${resourceVersion}`))
+        )
+          sought.delete(issuerId);
+        continue;
+      }
       found.push(certificate);
       remember(this.#found, MOST_REMEMBERED, `${authority} ${issuerId}`, certificate);
     }
-    return found;
+    return { certificates: found, sought };
   }
 
   async #read(
@@ -99,6 +113,11 @@ export class IssuerSearch {
       remember(this.#inVain, MOST_IN_VAIN, what, clock.monotonic() + FAULT_RESTS);
       return undefined;
     }
+  }
+
+  /** Reading it has failed a moment ago, and may succeed yet. */
+  #isFaulty(what: string): boolean {
+    return this.#inVain.get(what) !== Number.POSITIVE_INFINITY && this.#wasInVain(what);
   }
 
   #wasInVain(what: string): boolean {

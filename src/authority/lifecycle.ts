@@ -111,7 +111,7 @@ export function planSelfSigned(
     expired: issuing === undefined ? [] : issuingFound.filter((old) => isOver(old, able, now)),
     renewalTime,
     lost: [...missingRoots, ...missingIssuing],
-    soughtIssuers: new Set(remembered.leafIssuers),
+    soughtIssuers: remembered.soughtIssuers ?? new Set(),
     ending: warnAt !== undefined && now >= warnAt ? topmost : undefined,
     wakeAt: earliest(now, [
       renewalTime,

@@ -34,8 +34,8 @@ export interface Remembered {
   readonly rootsInUse: readonly RootInUse[];
   /** Certificates from behind the leaves in leaf Secrets. Only those that a root of the authority has signed count. */
   readonly issuersInUse: readonly ParsedCertificate[];
-  /** `caIdOf` all the CAs that leaf Secrets hang on, whether or not their certificate was found. */
-  readonly leafIssuers?: readonly string[] | undefined;
+  /** `caIdOf` the CAs that leaf Secrets hang on and that were searched for, whether or not their certificate was found. */
+  readonly soughtIssuers?: ReadonlySet<string> | undefined;
   /** The CAs whose loss the user has accepted (annotation replace-missing): fingerprints, separated by commas. */
   readonly acceptedLoss: string | undefined;
 }

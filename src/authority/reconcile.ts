@@ -176,10 +176,9 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
   async function planFor(authority: CertificateAuthority, spec: SelfSignedSpec, signal: AbortSignal): Promise<Plan> {
     const { name } = authority.metadata;
     const planWith = async (found: (Generation | BrokenGeneration)[]): Promise<Plan> => {
-      const leafIssuers = dependencies.issuersInUse(name).map(({ issuerId }) => issuerId);
-      const behindLeaves = await issuerSearch.search(name, found, signal);
-      const remembered = rememberedOf(authority, dependencies.rootsInUse(name), behindLeaves);
-      return planSelfSigned(spec, found, { ...remembered, leafIssuers }, clock.now());
+      const { certificates, sought } = await issuerSearch.search(name, found, signal);
+      const remembered = rememberedOf(authority, dependencies.rootsInUse(name), certificates);
+      return planSelfSigned(spec, found, { ...remembered, soughtIssuers: sought }, clock.now());
     };
     if (listedOnce.has(name)) {
       const plan = await planWith(generations.cached(name));
