@@ -39,7 +39,7 @@ export interface GenerationStoreOptions {
 const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
 /** What is refused today is tried again within so long (ms): a CA that is needed, and housekeeping, which can wait. */
 const MAKING_RETRY = 30_000;
-const HOUSEKEEPING_RETRY = 3_600_000;
+const HOUSEKEEPING_RETRY = 600_000;
 /** A policy may say anything at any length. */
 const LONGEST_REASON = 500;
 
