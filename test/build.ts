@@ -29,6 +29,9 @@ export async function buildOperator(): Promise<string> {
     format: 'esm',
     target: 'node24',
     sourcemap: 'linked',
+    // The text stays in memory for as long as the process runs. Names are kept: they stand in stack traces.
+    minifyWhitespace: true,
+    minifySyntax: true,
     // Some dependencies are CommonJS and call `require` for Node's own modules, which an ES module does not have.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
     legalComments: 'linked',

@@ -316,7 +316,7 @@ const END = '-----END CERTIFICATE-----\n';
 function splitChain(pem: string): { leaf: ParsedCertificate; intermediatesPem: string } {
   const end = pem.indexOf(END);
   const cut = end < 0 ? pem.length : end + END.length;
-  return { leaf: parseCertificate(pem.slice(0, cut)), intermediatesPem: pem.slice(cut) };
+  return { leaf: parseCertificate(pem.slice(0, cut), { lightly: true }), intermediatesPem: pem.slice(cut) };
 }
 
 /**

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Fault, type Input, initialState, pauseMs, type State, step } from './reflectorState.ts';
+import { type Fault, type Input, initialState, PAGE_LIMIT, pauseMs, type State, step } from './reflectorState.ts';
 
 const listing = (more: Partial<Extract<State, { at: 'listing' }>> = {}): State => ({
   at: 'listing',
-  limit: 500,
+  limit: PAGE_LIMIT,
   failures: 0,
   relists: 0,
   ...more,
@@ -38,7 +38,7 @@ describe('listing', () => {
 
   test('an expired token begins anew, with larger pages, after a pause', () => {
     expect(step(listing({ page: 't' }), failed('gone'))).toEqual({
-      state: listing({ limit: 1000, failures: 1 }),
+      state: listing({ limit: 2 * PAGE_LIMIT, failures: 1 }),
       pause: { failures: 1 },
       discard: true,
     });
@@ -58,7 +58,9 @@ describe('listing', () => {
   });
 
   test('a page that is too large is asked for in smaller pieces at once', () => {
-    expect(step(listing({ page: 't' }), failed('too-large'))).toEqual({ state: listing({ page: 't', limit: 125 }) });
+    expect(step(listing({ page: 't' }), failed('too-large'))).toEqual({
+      state: listing({ page: 't', limit: PAGE_LIMIT / 4 }),
+    });
   });
 
   test('a single object that is too large is asked for again, after a pause', () => {

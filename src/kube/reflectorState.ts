@@ -59,7 +59,7 @@ export interface Step {
   readonly rewound?: true;
 }
 
-export const PAGE_LIMIT = 500;
+export const PAGE_LIMIT = 200;
 /** After a page token expired: fewer, larger pages come through before the next compaction. */
 const LARGEST_PAGE_LIMIT = 8_000;
 /** Watches that brought nothing readable, one after another, before the collection is listed instead. */

@@ -290,3 +290,38 @@ test('a public key that is not on its curve is no reason to fail on reading, but
   expect(refusalReason(() => certificate.publicKey)).toBe('InvalidCertificate');
   expect(isSignedBy(ca.certificate, new Certificate(der))).toBe(false);
 });
+
+describe('signatures', () => {
+  const specs = [
+    { algorithm: 'ECDSA' },
+    { algorithm: 'ECDSA', size: 384 },
+    { algorithm: 'RSA', size: 2048 },
+    { algorithm: 'Ed25519' },
+  ] as const;
+
+  test('are judged as OpenSSL judges them, whatever the kinds of keys', async () => {
+    const cas = await Promise.all(specs.map((spec) => testCa({ spec })));
+    for (const ca of cas) {
+      const { der } = await testLeaf(ca);
+      const broken = Buffer.from(der);
+      broken.writeUInt8((broken.at(-1) ?? 0) ^ 1, broken.length - 1);
+      for (const [bytes, isWhole] of [
+        [der, true],
+        [broken, false],
+      ] as const) {
+        for (const other of cas) {
+          const verdict = parseCertificate(bytes, { lightly: true }).hasSignatureOf(other.certificate.publicKey);
+          expect(verdict).toBe(isWhole && other === ca);
+          expect(verdict).toBe(new X509Certificate(bytes).verify(other.certificate.publicKey));
+        }
+      }
+    }
+  });
+
+  test('a CA that was read lightly is not taken for one that OpenSSL has read', async () => {
+    const { certificate } = await testCa({ subject: { commonName: 'read lightly first' } });
+    const lightly = parseCertificate(certificate.pem, { lightly: true });
+    expect(parseCertificate(certificate.pem)).not.toBe(lightly);
+    expect(parseCertificate(certificate.pem)).toBe(parseCertificate(certificate.pem));
+  });
+});

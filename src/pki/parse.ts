@@ -9,6 +9,8 @@ import { oid } from './oids.ts';
 import { decodePem, encodePem } from './pem.ts';
 import { profileDigest } from './profile.ts';
 import { publicKeyText } from './publicKey.ts';
+import { verifySignature } from './signature.ts';
+import { signedParts } from './signedParts.ts';
 import { decodeName, nameText } from './subject.ts';
 
 export interface ParsedCertificate {
@@ -57,18 +59,27 @@ export interface ParsedCertificate {
   hasSignatureOf(key: KeyObject): boolean;
 }
 
+export interface ParseOptions {
+  /**
+   * Leaves OpenSSL out of the reading. An X509Certificate holds some ten kilobytes outside of V8's heap until the next full collection, of which V8 knows
+   * nothing: judging 10,000 Secrets, this was half of the operator's memory. For certificates that are worth nothing without a signature
+   * that is checked next.
+   */
+  readonly lightly?: boolean;
+}
+
 const MAX_PEM_CHARACTERS = 1024 * 1024;
 
 /**
  * One certificate, as DER or as a PEM text that holds just one.
  * @throws PkiError, nothing else
  */
-export function parseCertificate(derOrPem: Buffer | string): ParsedCertificate {
+export function parseCertificate(derOrPem: Buffer | string, options: ParseOptions = {}): ParsedCertificate {
   // A certificate never has less than 128 bytes, and no text continues so after a '0'.
   if (typeof derOrPem !== 'string' && derOrPem[0] === tag.sequence && (derOrPem[1] ?? 0) > 0x80) {
-    return checked(derOrPem, 'the certificate');
+    return checked(derOrPem, 'the certificate', options);
   }
-  const [first, ...more] = parseCertificates(derOrPem);
+  const [first, ...more] = parseCertificates(derOrPem, options);
   if (first === undefined || more.length > 0) {
     throw new PkiError('TooManyCertificates', `${more.length + 1} certificates`, 'give exactly one certificate');
   }
@@ -80,7 +91,10 @@ export function parseCertificate(derOrPem: Buffer | string): ParsedCertificate {
  * @param options.max refuses more than so many (default 200)
  * @throws PkiError, nothing else
  */
-export function parseCertificates(pem: string | Buffer, options: { readonly max?: number } = {}): ParsedCertificate[] {
+export function parseCertificates(
+  pem: string | Buffer,
+  options: ParseOptions & { readonly max?: number } = {},
+): ParsedCertificate[] {
   const { max = 200 } = options;
   const blocks = decodePem(pem.toString('latin1'), 'the certificates', MAX_PEM_CHARACTERS);
   if (blocks.length === 0) throw new PkiError('NoCertificate', 'no PEM block');
@@ -94,7 +108,7 @@ export function parseCertificates(pem: string | Buffer, options: { readonly max?
         'give CERTIFICATE blocks only',
       );
     }
-    return checked(der, `certificate ${i + 1}`);
+    return checked(der, `certificate ${i + 1}`, options);
   });
 }
 
@@ -106,19 +120,19 @@ const recentCas = new Map<string, Certificate>();
 const MAX_RECENT_CAS = 64;
 
 /** A certificate whose every field has been decoded and that OpenSSL reads too, so that nothing but its public key can disappoint later. */
-function checked(der: Buffer, where: string): Certificate {
+function checked(der: Buffer, where: string, options: ParseOptions): Certificate {
   const known = recentCas.get(hash('sha256', der, 'hex'));
   if (known !== undefined) return known;
   const certificate = new Certificate(Buffer.from(der));
   try {
-    certificate.assertReadable();
+    certificate.assertReadable(options);
   } catch (error) {
     if (!(error instanceof PkiError)) {
       throw new PkiError('InvalidCertificate', `${where} is no certificate that OpenSSL can read`);
     }
     throw new PkiError('InvalidCertificate', `${where} is no valid certificate (${withoutAdvice(error)})`);
   }
-  if (certificate.isCa) {
+  if (certificate.isCa && options.lightly !== true) {
     const [oldest] = recentCas.keys();
     if (oldest !== undefined && recentCas.size >= MAX_RECENT_CAS) recentCas.delete(oldest);
     recentCas.set(certificate.fingerprint, certificate);
@@ -264,7 +278,9 @@ export class Certificate implements ParsedCertificate {
 
   #verify(key: KeyObject): boolean {
     try {
-      return this.#openssl.verify(key);
+      const parts = signedParts(this.der);
+      // Not through X509Certificate, see ParseOptions.lightly.
+      return (parts && verifySignature(this.signatureAlgorithm, parts, key)) ?? this.#openssl.verify(key);
     } catch {
       // A key of another kind than the signature.
       return false;
@@ -272,11 +288,11 @@ export class Certificate implements ParsedCertificate {
   }
 
   /** Decodes everything that is decoded lazily otherwise. @throws PkiError, or what node:crypto throws */
-  assertReadable(): void {
+  assertReadable({ lightly = false }: ParseOptions): void {
     decodeName(this.#decoded.subject);
     decodeName(this.#decoded.issuer);
     publicKeyText(this.#decoded.spki);
-    void this.#openssl;
+    if (!lightly) void this.#openssl;
   }
 }
 

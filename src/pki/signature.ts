@@ -4,6 +4,7 @@ import { type KeyObject, sign, verify } from 'node:crypto';
 import { encode, nil, objectIdentifier, sequence } from './der.ts';
 import { PkiError, quote } from './errors.ts';
 import { oid } from './oids.ts';
+import type { SignedParts } from './signedParts.ts';
 
 export interface SignatureScheme {
   /** For node:crypto's sign; null where the algorithm hashes by itself. */
@@ -39,6 +40,28 @@ export const signDer = (scheme: SignatureScheme, der: Buffer, key: KeyObject): B
 
 export function hasSignature(scheme: SignatureScheme, der: Buffer, key: KeyObject, signature: Buffer): boolean {
   return verify(scheme.digest, der, key, signature);
+}
+
+/** How to verify a signature, by the OID of its algorithm: with which hash, by which kind of key. RSA-PSS is left to OpenSSL's own X.509 code. */
+const verifiable: Readonly<Record<string, { readonly digest: string | null; readonly keyType: string } | undefined>> = {
+  [oid.sha256WithRsa]: { digest: 'sha256', keyType: 'rsa' },
+  [oid.sha384WithRsa]: { digest: 'sha384', keyType: 'rsa' },
+  [oid.sha512WithRsa]: { digest: 'sha512', keyType: 'rsa' },
+  [oid.ecdsaWithSha256]: { digest: 'sha256', keyType: 'ec' },
+  [oid.ecdsaWithSha384]: { digest: 'sha384', keyType: 'ec' },
+  [oid.ecdsaWithSha512]: { digest: 'sha512', keyType: 'ec' },
+  [oid.ed25519]: { digest: null, keyType: 'ed25519' },
+};
+
+/** Whether `key` made the signature; undefined where the algorithm is none of the common ones. */
+export function verifySignature(
+  algorithm: string,
+  { tbs, signature }: SignedParts,
+  key: KeyObject,
+): boolean | undefined {
+  const known = verifiable[algorithm];
+  if (known === undefined) return undefined;
+  return key.asymmetricKeyType === known.keyType && verify(known.digest, tbs, key, signature);
 }
 
 /**

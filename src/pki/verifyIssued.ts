@@ -7,6 +7,7 @@ import type { KeyPair } from './keyPair.ts';
 import { type ParsedCertificate, parseCertificates } from './parse.ts';
 import type { LeafProfile } from './profile.ts';
 import { hasSignature, signatureScheme } from './signature.ts';
+import { signedParts } from './signedParts.ts';
 
 export interface IssuedWhole {
   readonly leaf: ParsedCertificate;
@@ -28,7 +29,7 @@ export interface IssuedWhole {
  */
 export function verifyIssued(whole: IssuedWhole): void {
   const { leaf, key, issuer, profile } = whole;
-  const { tbs, signature } = signedParts(leaf.der);
+  const { tbs, signature } = signedParts(leaf.der) ?? unsound('the certificate is not whole');
   if (!tbs.includes(key.spki)) unsound('the certificate is for another key');
   if (!tbs.includes(profile.subjectDer) || !tbs.includes(profile.extensionsDer))
     unsound('the certificate does not say what was asked for');
@@ -36,25 +37,6 @@ export function verifyIssued(whole: IssuedWhole): void {
   if (!tbs.includes(subjectDer) || !hasSignature(signatureScheme(issuer.privateKey), tbs, publicKey, signature))
     unsound(`the certificate is not signed by ${subject}`);
   assertLeadsToRoots(whole);
-}
-
-/** Certificate ::= SEQUENCE { tbsCertificate SEQUENCE, signatureAlgorithm SEQUENCE, signatureValue BIT STRING }, RFC 5280 §4.1. */
-function signedParts(der: Buffer): { readonly tbs: Buffer; readonly signature: Buffer } {
-  const outer = contentAt(der, 0);
-  const tbs = contentAt(der, outer.start);
-  const algorithm = contentAt(der, tbs.end);
-  const bits = contentAt(der, algorithm.end);
-  // The first octet of a BIT STRING counts its unused bits.
-  return { tbs: der.subarray(outer.start, tbs.end), signature: der.subarray(bits.start + 1, bits.end) };
-}
-
-function contentAt(der: Buffer, at: number): { readonly start: number; readonly end: number } {
-  const first = der[at + 1] ?? 0;
-  const octets = first < 0x80 ? 0 : first & 0x7f;
-  const start = at + 2 + octets;
-  const length = octets === 0 ? first : octets <= 3 && start <= der.length ? der.readUIntBE(at + 2, octets) : -1;
-  if (length < 0 || start + length > der.length) unsound('the certificate is not whole');
-  return { start, end: start + length };
 }
 
 /** The texts that were found to lead from an issuer to its roots: the same for thousands of leaves. */
