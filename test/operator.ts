@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
-import { buildOperator, operatorNodeFlags } from './build.ts';
+import { buildOperator, operatorEnvironment, operatorNodeFlags } from './build.ts';
 
 const usage = `Usage: npm run operator -- --kubeconfig FILE [flags of the operator]
 
@@ -34,7 +34,10 @@ try {
 const bundle = await buildOperator();
 if (process.execve === undefined) throw new Error('this platform cannot replace a process');
 // This process becomes the operator: signals, exit code, terminal and memory are its own, with nothing in between to pass them on.
-process.execve(process.execPath, [process.execPath, ...operatorNodeFlags, bundle, ...args], definedVariables());
+process.execve(process.execPath, [process.execPath, ...operatorNodeFlags, bundle, ...args], {
+  ...definedVariables(),
+  ...operatorEnvironment,
+});
 
 function definedVariables(): Record<string, string> {
   return Object.fromEntries(

@@ -14,7 +14,7 @@ import {
   systemClock,
   type Transport,
 } from '../../src/kube/index.ts';
-import { buildOperator, operatorNodeFlags } from '../build.ts';
+import { buildOperator, operatorEnvironment, operatorNodeFlags } from '../build.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { installOperator, type OperatorProcess, startOperatorProcess } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
@@ -51,7 +51,13 @@ export async function openBench(): Promise<Bench> {
           ? []
           : ['--import', `data:text/javascript,const now = Date.now; Date.now = () => now() + ${clockOffsetMs};`];
       const program = [...operatorNodeFlags, ...script, bundle];
-      return await startOperatorProcess(cluster, { program, flags, noWait, readyTimeoutMs: 600_000 });
+      return await startOperatorProcess(cluster, {
+        env: operatorEnvironment,
+        program,
+        flags,
+        noWait,
+        readyTimeoutMs: 600_000,
+      });
     },
     async close() {
       await transport.close();
