@@ -208,7 +208,8 @@ describe('a writer that does not stop', () => {
     );
     expect(ours.length).toBeLessThanOrEqual(4);
     fight.abort();
-    expect(await edits).toBeGreaterThan(3);
+    // Of the writes that are free, the first was its issuance.
+    expect(await edits).toBeGreaterThanOrEqual(3);
     // Mended when the interval is over; the quarrel is forgotten by the condition at once.
     await world.secretWhen(namespace, 'web', 'to be mended at last', () => true, { timeoutMs: 60_000 });
     const { status } = await world.ready(namespace, 'web');
