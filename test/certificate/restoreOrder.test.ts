@@ -93,8 +93,10 @@ describe('an authority that is restored before its Secrets', () => {
         expect((await world.secretObject(namespace, metadata.name)).data).toEqual(data);
     };
     await asBefore();
-    const ready = await world.authorityReason(name, 'Ready');
-    expect(ready.message).toContain('"renewed-issuing-1"');
+    // Certificates are served before the authority's status is written.
+    await waitFor('the loss to be told of, now that leaves hang on it', async () =>
+      (await world.authorityReason(name, 'Ready')).message.includes('"renewed-issuing-1"'),
+    );
     await world.restartOperator();
     await world.ready(namespace, 'old');
     await asBefore();
