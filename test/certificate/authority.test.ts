@@ -1,12 +1,11 @@
 /** Authorities of the operator's own making: the default one, renewal of the issuing CA under leaves in use, deletion, switching. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificateAuthorityKind } from '../../src/api/index.ts';
-import { generationSecret, type Role } from '../../src/authority/generation.ts';
 import { loadConnection, systemClock } from '../../src/kube/index.ts';
 import { startOperator } from '../../src/operator.ts';
-import { generateKeyPair, type IssuingCa, issueCa } from '../../src/pki/index.ts';
 import { operatorUser } from '../support/operator.ts';
 import { readSecretObject } from '../support/secret.ts';
+import { DAY, postCa } from './caSecrets.ts';
 import { condition, inSeconds, OPERATOR_NAMESPACE, World, waitFor } from './world.ts';
 
 let world: World;
@@ -21,42 +20,6 @@ afterAll(() => world?.[Symbol.asyncDispose]());
 const shortLived = { duration: '1m', renewBefore: '55s' };
 
 const secretsPath = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets`;
-
-/**
- * A generation of which some life has passed already, as a restore would bring it: nobody can wait for two thirds of a CA's life.
- * @param life begin and end of the certificate, in seconds from now.
- */
-async function restoreGeneration(
-  authority: string,
-  role: Role,
-  number: number,
-  life: readonly [number, number],
-  issuer?: IssuingCa,
-): Promise<IssuingCa> {
-  const key = await generateKeyPair({ algorithm: 'ECDSA' });
-  const now = Math.floor(Date.now() / 1000) * 1000;
-  const certificate = issueCa({
-    subject: { commonName: `${authority} ${role} ${number}` },
-    key,
-    notBefore: new Date(now + life[0] * 1000),
-    notAfter: new Date(now + life[1] * 1000),
-    ...(issuer === undefined ? {} : { issuer, pathLength: 0 }),
-  });
-  const rootPem = issuer?.certificate.pem ?? certificate.pem;
-  const made = {
-    namespace: OPERATOR_NAMESPACE,
-    authority,
-    authorityUid: '',
-    role,
-    number,
-    certificate,
-    key,
-    rootPem,
-    now,
-  };
-  await world.send('POST', secretsPath, generationSecret(made));
-  return { certificate, privateKey: key.privateKey, chain: [certificate, ...(issuer?.chain ?? [])] };
-}
 
 describe('the default authority', () => {
   test('is made once, with the trust domain that was given, and is told of by columns, status and events', async () => {
@@ -114,9 +77,9 @@ describe('the default authority', () => {
 
 describe('the issuing CA', () => {
   test('is renewed under leaves in use: none is reissued for it, and every chain verifies throughout', async () => {
-    const root = await restoreGeneration('renewed', 'Root', 1, [-3600, 36_000]);
+    const root = await postCa(world, 'renewed', 1, [-3600, 36_000]);
     // Renewed a minute before its end: twelve seconds from now.
-    await restoreGeneration('renewed', 'Issuing', 1, [-108, 72], root);
+    await postCa(world, 'renewed', 1, [-108, 72], root);
     const spec = {
       trustDomain: 'renewed.example',
       selfSigned: { root: { duration: '10h' }, issuing: { duration: '6m' } },
@@ -164,8 +127,8 @@ describe('the issuing CA', () => {
   });
 
   test('that has ended and has but one successor, made after its end, is kept: a clock that jumped would do just that', async () => {
-    const root = await restoreGeneration('jumped', 'Root', 1, [-3600, 36_000]);
-    await restoreGeneration('jumped', 'Issuing', 1, [-6000, -1000], root);
+    const root = await postCa(world, 'jumped', 1, [-3600, 36_000]);
+    await postCa(world, 'jumped', 1, [-6000, -1000], root);
     const spec = { trustDomain: 'jumped.example', selfSigned: {}, maxCertificateDuration: '1m' };
     await world.createAuthority('jumped', spec);
     await world.authorityReason('jumped', 'Ready');
@@ -176,10 +139,9 @@ describe('the issuing CA', () => {
   });
 
   test('that has ended by a clock that is far ahead is kept, since the API server’s clock does not bear that out', async () => {
-    const day = 86_400;
-    const root = await restoreGeneration('ahead', 'Root', 1, [-100 * day, 3650 * day]);
-    await restoreGeneration('ahead', 'Issuing', 1, [-100 * day, 20 * day], root);
-    await restoreGeneration('ahead', 'Issuing', 2, [-60 * day, 700 * day], root);
+    const root = await postCa(world, 'ahead', 1, [-100 * DAY, 3650 * DAY]);
+    await postCa(world, 'ahead', 1, [-100 * DAY, 20 * DAY], root);
+    await postCa(world, 'ahead', 2, [-60 * DAY, 700 * DAY], root);
     await world.createAuthority('ahead', { trustDomain: 'ahead.example', selfSigned: {} });
     await world.authorityReason('ahead', 'Ready');
     const before = (await world.generations('ahead')).map(({ metadata }) => metadata.uid);
@@ -191,7 +153,7 @@ describe('the issuing CA', () => {
     const operator = await startOperator(
       {
         connection: await loadConnection({ kubeconfig: await world.cluster.kubeconfigFor(operatorUser) }),
-        clock: { ...systemClock, now: () => Date.now() + 30 * day * 1000 },
+        clock: { ...systemClock, now: () => Date.now() + 30 * DAY * 1000 },
         random: Math.random,
         log,
         namespace: OPERATOR_NAMESPACE,
@@ -220,8 +182,8 @@ describe('the issuing CA', () => {
   });
 
   test('that has expired is removed once another signs; the root stays', async () => {
-    const root = await restoreGeneration('expired', 'Root', 1, [-3600, 36_000]);
-    await restoreGeneration('expired', 'Issuing', 1, [-600, 15], root);
+    const root = await postCa(world, 'expired', 1, [-3600, 36_000]);
+    await postCa(world, 'expired', 1, [-600, 15], root);
     await world.createAuthority('expired', {
       trustDomain: 'expired.example',
       selfSigned: { root: { duration: '10h' }, issuing: { duration: '6m' } },
@@ -309,7 +271,7 @@ describe('an authority', () => {
   });
 
   test('whose root nears its end says so in a condition and one event, and goes on signing', async () => {
-    const root = await restoreGeneration('ending', 'Root', 1, [-3600, 3600]);
+    const root = await postCa(world, 'ending', 1, [-3600, 3600]);
     const selfSigned = { root: { duration: '10h' }, issuing: { duration: '2h' } };
     await world.createAuthority('ending', { trustDomain: 'ending.example', selfSigned, maxCertificateDuration: '1m' });
     await world.authorityReason('ending', 'Ready');

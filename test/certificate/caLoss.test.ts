@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificateAuthorityKind } from '../../src/api/index.ts';
 import type { SecretObject } from '../support/secret.ts';
-import { caIn, postCa, restore } from './caSecrets.ts';
+import { caIn, DAY, postCa, restore } from './caSecrets.ts';
 import { condition, inSeconds, OPERATOR_NAMESPACE, World, waitFor } from './world.ts';
 
 let world: World;
@@ -144,7 +144,7 @@ describe('the issuing CA’s Secret lost', () => {
     const { name, namespace, root, issuing } = await scene('older');
     const before = await world.secretObject(namespace, 'web');
     await world.operator.stop();
-    await postCa(world, name, 2, [0, 365], caIn(root));
+    await postCa(world, name, 2, [-60, 365 * DAY], caIn(root));
     await world.startOperator();
     await waitFor('the newer one to sign', async () => {
       return (await world.authority(name)).status.issuing?.secretName === 'older-issuing-2';

@@ -11,7 +11,8 @@ import {
 import type { SecretObject } from '../support/secret.ts';
 import { OPERATOR_NAMESPACE, type World } from './world.ts';
 
-const DAY = 86_400_000;
+/** In seconds, as the lives of CAs are given. */
+export const DAY = 86_400;
 
 export interface Ca {
   readonly certificate: ParsedCertificate;
@@ -23,12 +24,16 @@ export function caIn({ data }: SecretObject): Ca {
   return { certificate: parseCertificate(text('tls.crt')), key: loadKeyPair(text('tls.key')) };
 }
 
-/** Makes a CA of an authority elsewhere than in the operator: a root, or an issuing CA below `root`. Times are days from now. */
+/**
+ * Makes a CA of an authority elsewhere than in the operator: a root, or an issuing CA below `root`. Some of its life may have passed already, as
+ * when a restore brings it: nobody can wait for two thirds of a CA's life.
+ * @param life begin and end of the certificate, in seconds from now.
+ */
 export async function postCa(
   world: World,
   authority: string,
   number: number,
-  [from, to]: readonly [number, number],
+  life: readonly [number, number],
   root?: Ca,
 ): Promise<Ca> {
   const role = root === undefined ? 'Root' : 'Issuing';
@@ -41,8 +46,8 @@ export async function postCa(
   const certificate = issueCa({
     subject: { commonName: `${authority} ${role.toLowerCase()} ${number} 00000000` },
     key,
-    notBefore: new Date(now + from * DAY - 60_000),
-    notAfter: new Date(now + to * DAY),
+    notBefore: new Date(now + life[0] * 1000),
+    notAfter: new Date(now + life[1] * 1000),
     ...above,
   });
   const rootPem = root?.certificate.pem ?? certificate.pem;

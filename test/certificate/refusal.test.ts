@@ -1,8 +1,7 @@
 /** Writes to CA Secrets that somebody's admission policy refuses: said, and no reason to stop signing for as long as a CA is there that can. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { generationSecret, type Role } from '../../src/authority/generation.ts';
-import { generateKeyPair, type IssuingCa, issueCa } from '../../src/pki/index.ts';
 import { operatorUser } from '../support/operator.ts';
+import { DAY, postCa } from './caSecrets.ts';
 import { inSeconds, OPERATOR_NAMESPACE, World, waitFor } from './world.ts';
 
 let world: World;
@@ -68,30 +67,6 @@ async function refuse({ name, operation, secretName }: Refused): Promise<() => P
   };
 }
 
-/** @param life begin and end of the certificate, in seconds from now. */
-async function restoreGeneration(
-  authority: string,
-  role: Role,
-  number: number,
-  life: readonly [number, number],
-  issuer?: IssuingCa,
-): Promise<IssuingCa> {
-  const key = await generateKeyPair({ algorithm: 'ECDSA' });
-  const now = Math.floor(Date.now() / 1000) * 1000;
-  const certificate = issueCa({
-    subject: { commonName: `${authority} ${role} ${number}` },
-    key,
-    notBefore: new Date(now + life[0] * 1000),
-    notAfter: new Date(now + life[1] * 1000),
-    ...(issuer === undefined ? {} : { issuer, pathLength: 0 }),
-  });
-  const rootPem = issuer?.certificate.pem ?? certificate.pem;
-  const whose = { namespace: OPERATOR_NAMESPACE, authority, authorityUid: '', role, number };
-  const secret = generationSecret({ ...whose, certificate, key, rootPem, now });
-  await world.send('POST', `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets`, secret);
-  return { certificate, privateKey: key.privateKey, chain: [certificate, ...(issuer?.chain ?? [])] };
-}
-
 const names = async (authority: string) =>
   (await world.generations(authority)).map(({ metadata }) => metadata.name).sort();
 
@@ -113,14 +88,12 @@ async function withWeb(authority: string): Promise<string> {
   return namespace;
 }
 
-const DAY = 86_400;
-
 describe('while the present issuing CA signs, certificates are issued and renewed, also after a restart, although the API server refuses', () => {
   test('the next issuing CA; that is said with the reason, and allowed it is made', async () => {
     const allow = await refuse({ name: 'no-next', operation: 'CREATE', secretName: 'next-issuing-2' });
-    const root = await restoreGeneration('next', 'Root', 1, [-300 * DAY, 3000 * DAY]);
+    const root = await postCa(world, 'next', 1, [-300 * DAY, 3000 * DAY]);
     // Due for renewal for long, and good for another 50 days.
-    await restoreGeneration('next', 'Issuing', 1, [-300 * DAY, 50 * DAY], root);
+    await postCa(world, 'next', 1, [-300 * DAY, 50 * DAY], root);
     const namespace = await withWeb('next');
     await goesOn('next', namespace);
     const { status, message } = await world.authorityReason('next', 'GenerationRefused');
@@ -139,9 +112,9 @@ describe('while the present issuing CA signs, certificates are issued and renewe
   ] as const)('$what; that is said too, and allowed it is done', async ({ operation, life, left }) => {
     const name = `old-${operation.toLowerCase()}`;
     const allow = await refuse({ name: `no-${name}`, operation, secretName: `${name}-issuing-1` });
-    const root = await restoreGeneration(name, 'Root', 1, [-300 * DAY, 3000 * DAY]);
-    await restoreGeneration(name, 'Issuing', 1, life, root);
-    await restoreGeneration(name, 'Issuing', 2, [-60 * DAY, 700 * DAY], root);
+    const root = await postCa(world, name, 1, [-300 * DAY, 3000 * DAY]);
+    await postCa(world, name, 1, life, root);
+    await postCa(world, name, 2, [-60 * DAY, 700 * DAY], root);
     const namespace = await withWeb(name);
     await goesOn(name, namespace);
     const { message } = await waitFor('the refusal to be told', async () => {

@@ -1,7 +1,7 @@
 /** A restore under a running operator, in orders that docs/backup.md allows, of an authority whose issuing CA has been renewed before. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificateAuthorityKind } from '../../src/api/index.ts';
-import { caIn, postCa, restore } from './caSecrets.ts';
+import { caIn, DAY, postCa, restore } from './caSecrets.ts';
 import { OPERATOR_NAMESPACE, World, waitFor } from './world.ts';
 
 let world: World;
@@ -38,8 +38,8 @@ async function loseAllButTheAuthority(name: string) {
 describe('an authority that is restored before its Secrets', () => {
   test('makes no issuing CA while the newest is missing, though an older one that is due for renewal signs', async () => {
     const name = 'aged';
-    const root = await postCa(world, name, 1, [-400, 3000]);
-    await postCa(world, name, 1, [-300, 60], root);
+    const root = await postCa(world, name, 1, [-400 * DAY, 3000 * DAY]);
+    await postCa(world, name, 1, [-300 * DAY, 60 * DAY], root);
     await world.createAuthority(name, spec);
     await signsWith(name, 'aged-issuing-2');
     await world.operator.stop();
@@ -67,7 +67,8 @@ describe('an authority that is restored before its Secrets', () => {
     await world.createSimple(namespace, 'old', asked);
     await world.ready(namespace, 'old');
     await world.authorityReason(name, 'Ready');
-    await postCa(world, name, 2, [0, 365], caIn(await world.secretObject(OPERATOR_NAMESPACE, `${name}-root-1`)));
+    const root = caIn(await world.secretObject(OPERATOR_NAMESPACE, `${name}-root-1`));
+    await postCa(world, name, 2, [-60, 365 * DAY], root);
     await signsWith(name, 'renewed-issuing-2');
     await world.createSimple(namespace, 'new', asked);
     await world.ready(namespace, 'new');
