@@ -4,6 +4,7 @@
  */
 import { annotations } from '../api/index.ts';
 import { isSignedBy, type KeySpec } from '../pki/index.ts';
+import { warnOfEndAt } from './ending.ts';
 import type { BrokenGeneration, Generation, Role } from './generation.ts';
 import {
   acceptedLosses,
@@ -101,7 +102,8 @@ export function planSelfSigned(
   const awaited =
     issuing === undefined ? missingIssuing : missingIssuing.filter((ca) => numberIn('Issuing')(ca) > issuing.number);
   const topmost = signer ?? trustedRoots[0];
-  const warnAt = topmost && warnOfEndAt(topmost, spec);
+  const warnAt =
+    topmost && warnOfEndAt(topmost.certificate.notBefore, topmost.certificate.notAfter, spec.issuing.durationSeconds);
   const base = {
     issuing,
     root: trustedRoots[0],
@@ -156,13 +158,6 @@ export function planSelfSigned(
   if (because === undefined || awaited.length > 0 || unreadable) return { ...told, step: nothing };
   const number = numberOfNext('Issuing', [...issuingFound, ...recovered]);
   return { ...told, step: { step: 'CreateIssuing', number, root: signer, because } };
-}
-
-/** A tenth of its life before its end at the latest, and while an issuing CA still gets its whole duration under it (ms). */
-function warnOfEndAt({ certificate }: Generation, spec: SelfSignedSpec): number {
-  const notAfter = certificate.notAfter.getTime();
-  const life = notAfter - certificate.notBefore.getTime();
-  return Math.ceil(notAfter - Math.max(life / 10, spec.issuing.durationSeconds * SECOND));
 }
 
 /**

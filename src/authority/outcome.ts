@@ -1,10 +1,11 @@
 /** What comes of a look at an authority: the view for the rest of the operator, the findings for its status. Pure. */
 import { type CertificateAuthority, parseDuration } from '../api/index.ts';
 import { digestOf } from './digest.ts';
+import { warnOfEndAt } from './ending.ts';
 import type { Generation } from './generation.ts';
 import type { Plan } from './lifecycle.ts';
 import { untilWhen } from './lost.ts';
-import type { ProvidedCa, ProvidedResult } from './provided.ts';
+import type { ProvidedResult } from './provided.ts';
 import { bundleOf, issuingCaOf, knownIssuersOf } from './selfSigned.ts';
 import type { AuthorityFindings } from './status.ts';
 import { type AuthorityView, bundlePemOf, caIdOf, chainPemOf } from './view.ts';
@@ -108,7 +109,8 @@ export function providedOutcome(authority: CertificateAuthority, result: Provide
   }
   const { issuer, intermediates, roots, root, notAfter } = result.ca;
   const { certificate } = issuer;
-  const warnAt = warnOfEndAt(result.ca, parseDuration(authority.spec.maxCertificateDuration));
+  const longest = parseDuration(authority.spec.maxCertificateDuration);
+  const warnAt = warnOfEndAt(certificate.notBefore, new Date(notAfter), longest);
   const known = { notAfter, chainPem: chainPemOf(certificate, intermediates), fingerprint: certificate.fingerprint };
   return {
     view: viewOf(authority, {
@@ -142,12 +144,6 @@ export function providedOutcome(authority: CertificateAuthority, result: Provide
     },
     wakeAt: now < warnAt ? warnAt : notAfter,
   };
-}
-
-/** A tenth of its life before its end at the latest, and while a certificate still gets the longest duration under it (ms). */
-function warnOfEndAt({ issuer, notAfter }: ProvidedCa, maxDurationSeconds: number): number {
-  const life = notAfter - issuer.certificate.notBefore.getTime();
-  return Math.ceil(notAfter - Math.max(life / 10, maxDurationSeconds * 1000));
 }
 
 /**
