@@ -9,11 +9,23 @@ import {
   type ParsedCertificate,
 } from '../pki/index.ts';
 import type { Generation, Role } from './generation.ts';
+import type { SelfSignedSpec } from './lifecycle.ts';
+import type { Remembered } from './lost.ts';
 
 export const SECOND = 1000;
 export const DAY = 86_400 * SECOND;
 /** When the tests play. */
 export const NOW = Date.UTC(2030, 0, 1);
+
+/** Ten years of a root, one year of an issuing CA, a month of a leaf. */
+export const SPEC: SelfSignedSpec = {
+  root: { durationSeconds: 3650 * 86_400, key: { algorithm: 'ECDSA' } },
+  issuing: { durationSeconds: 360 * 86_400, key: { algorithm: 'ECDSA' } },
+  maxCertificateDurationSeconds: 30 * 86_400,
+};
+
+/** What a new authority remembers. */
+export const NOTHING: Remembered = { noted: [], rootsInUse: [], issuersInUse: [], acceptedLoss: undefined };
 
 export interface TestCa {
   readonly certificate: ParsedCertificate;

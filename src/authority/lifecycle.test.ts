@@ -1,15 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { DAY, generationOf, makeCa, NOW, type TestCa } from './builders.fixture.ts';
+import { DAY, generationOf, makeCa, NOTHING, NOW, SPEC, type TestCa } from './builders.fixture.ts';
 import type { BrokenGeneration } from './generation.ts';
-import { planSelfSigned, type SelfSignedSpec } from './lifecycle.ts';
+import { planSelfSigned } from './lifecycle.ts';
 import type { Remembered } from './lost.ts';
-
-const spec: SelfSignedSpec = {
-  root: { durationSeconds: 3650 * 86_400, key: { algorithm: 'ECDSA' } },
-  issuing: { durationSeconds: 360 * 86_400, key: { algorithm: 'ECDSA' } },
-  maxCertificateDurationSeconds: 30 * 86_400,
-};
-const nothing: Remembered = { noted: [], rootsInUse: [], issuersInUse: [], acceptedLoss: undefined };
 
 let root: TestCa;
 let otherRoot: TestCa;
@@ -29,7 +22,7 @@ const issuing1 = (withKey = true) => generationOf('Issuing', 1, issuing, { root,
 const issuing2 = () => generationOf('Issuing', 2, newer, { root });
 const broken = (secretName: string): BrokenGeneration => ({ authority: 'default', secretName, problem: 'unreadable' });
 const plan = (found: Parameters<typeof planSelfSigned>[1], remembered: Partial<Remembered> = {}, now = NOW + DAY) =>
-  planSelfSigned(spec, found, { ...nothing, ...remembered }, now);
+  planSelfSigned(SPEC, found, { ...NOTHING, ...remembered }, now);
 
 describe('a new authority', () => {
   test('first gets a root', () => {
@@ -58,13 +51,13 @@ describe('the issuing CA', () => {
   });
 
   test('is renewed while a certificate of the longest life still fits', () => {
-    const long = { ...spec, maxCertificateDurationSeconds: 150 * 86_400 };
-    expect(planSelfSigned(long, [root1(), issuing1()], nothing, NOW + DAY).renewalTime).toBe(NOW + 210 * DAY);
+    const long = { ...SPEC, maxCertificateDurationSeconds: 150 * 86_400 };
+    expect(planSelfSigned(long, [root1(), issuing1()], NOTHING, NOW + DAY).renewalTime).toBe(NOW + 210 * DAY);
   });
 
   test('is never renewed before half of its life, whatever the certificates', () => {
-    const absurd = { ...spec, maxCertificateDurationSeconds: 10_000 * 86_400 };
-    expect(planSelfSigned(absurd, [root1(), issuing1()], nothing, NOW + DAY).renewalTime).toBe(NOW + 180 * DAY);
+    const absurd = { ...SPEC, maxCertificateDurationSeconds: 10_000 * 86_400 };
+    expect(planSelfSigned(absurd, [root1(), issuing1()], NOTHING, NOW + DAY).renewalTime).toBe(NOW + 180 * DAY);
   });
 
   test('is superseded by the newest, and stays known until it has ended', () => {

@@ -1,14 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { DAY, generationOf, makeCa, NOW, type TestCa } from './builders.fixture.ts';
-import { planSelfSigned, type SelfSignedSpec } from './lifecycle.ts';
+import { DAY, generationOf, makeCa, NOTHING, NOW, SPEC, type TestCa } from './builders.fixture.ts';
+import { planSelfSigned } from './lifecycle.ts';
 import type { LostCa, Remembered } from './lost.ts';
-
-const spec: SelfSignedSpec = {
-  root: { durationSeconds: 3650 * 86_400, key: { algorithm: 'ECDSA' } },
-  issuing: { durationSeconds: 360 * 86_400, key: { algorithm: 'ECDSA' } },
-  maxCertificateDurationSeconds: 30 * 86_400,
-};
-const nothing: Remembered = { noted: [], rootsInUse: [], issuersInUse: [], acceptedLoss: undefined };
 
 let root: TestCa;
 let issuing: TestCa[];
@@ -37,7 +30,7 @@ const noted = (number: number): LostCa => ({
   notAfter: ca(number).certificate.notAfter.getTime(),
 });
 const plan = (found: Parameters<typeof planSelfSigned>[1], remembered: Partial<Remembered>, now: number) =>
-  planSelfSigned(spec, found, { ...nothing, ...remembered }, now);
+  planSelfSigned(SPEC, found, { ...NOTHING, ...remembered }, now);
 
 describe('several CAs that are lost', () => {
   test('are told of in one order, whatever the order in which they are found', () => {
