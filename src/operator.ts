@@ -46,6 +46,7 @@ import {
   type Reflector,
   type Resource,
   runLeaderElection,
+  SECRETS,
   Store,
   serveHealth,
   stringMap,
@@ -82,7 +83,6 @@ export interface Operator {
 }
 
 const kindResource = ({ plural }: Kind): Resource => ({ group: GROUP, version: VERSION, plural });
-const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets' };
 const NAMESPACES: Resource = { group: '', version: 'v1', plural: 'namespaces' };
 
 interface NamespaceRecord {

@@ -11,6 +11,7 @@ import {
   type Log,
   messageOf,
   resourcePath,
+  SECRETS,
   type Store,
   type Transport,
 } from '../kube/index.ts';
@@ -36,7 +37,6 @@ export interface GenerationStoreOptions {
   readonly caSecrets: Store<CaSecretRecord>;
 }
 
-const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
 /** What is refused today is tried again within so long (ms): a CA that is needed, and housekeeping, which can wait. */
 const MAKING_RETRY = 30_000;
 const HOUSEKEEPING_RETRY = 600_000;

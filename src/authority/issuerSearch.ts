@@ -1,5 +1,5 @@
 /** Looks into leaf Secrets for the certificates of issuing CAs whose own Secrets are gone. Anybody may write leaf Secrets of any content and number. */
-import { type Clock, type Log, messageOf, resourcePath, splitKey, type Transport } from '../kube/index.ts';
+import { type Clock, type Log, messageOf, resourcePath, SECRETS, splitKey, type Transport } from '../kube/index.ts';
 import type { ParsedCertificate } from '../pki/index.ts';
 import { digestOf } from './digest.ts';
 import type { BrokenGeneration, Generation } from './generation.ts';
@@ -28,7 +28,6 @@ export interface IssuerInUse {
   readonly secrets: readonly { readonly key: string; readonly resourceVersion: string }[];
 }
 
-const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
 /** Secrets that are read in search of one CA. */
 const MOST_FOR_ONE = 8;
 /** Secrets that are read in one search: they are read one after the other, and the authority waits for it. */

@@ -24,6 +24,7 @@ import {
   messageOf,
   type ReconcileResult,
   resourcePath,
+  SECRETS,
   type Store,
   type Transport,
 } from '../kube/index.ts';
@@ -56,7 +57,6 @@ export interface AuthorityDependencies {
   readonly issuersInUse: IssuerSearchOptions['issuersInUse'];
 }
 
-const SECRETS = { group: '', version: 'v1', plural: 'secrets' } as const;
 /** Root, then issuing CA, then a look at the result; one more for a rival that was faster. */
 const MAX_STEPS = 6;
 

@@ -8,8 +8,8 @@ import {
   isAlreadyExists,
   isNotFound,
   isStatus,
-  type Resource,
   resourcePath,
+  SECRETS,
   type Store,
   type Transport,
 } from '../kube/index.ts';
@@ -39,8 +39,6 @@ import {
   type SoundContent,
 } from './secretRecord.ts';
 import { validityAt } from './validity.ts';
-
-const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets' };
 
 export interface Written {
   readonly secret: SecretRecord;

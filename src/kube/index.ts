@@ -52,6 +52,7 @@ export {
   keyOf,
   type Resource,
   resourcePath,
+  SECRETS,
   splitKey,
 } from './resource.ts';
 export { withSignals } from './shutdown.ts';

@@ -7,6 +7,9 @@ export interface Resource {
   readonly plural: string;
 }
 
+/** Secrets of the core API. */
+export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets' };
+
 /** The URL path of a collection, or of one object or subresource in it. Every part is escaped. */
 export function resourcePath(resource: Resource, namespace?: string, name?: string, subresource?: string): string {
   const base = resource.group === '' ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`;
