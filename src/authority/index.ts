@@ -3,6 +3,7 @@
 export { backdateSeconds } from './backdate.ts';
 export { AuthorityController } from './controller.ts';
 export { ensureDefaultAuthority } from './default.ts';
+export { digestOf } from './digest.ts';
 export type { IssuerInUse } from './issuerSearch.ts';
 export type { RootInUse } from './lost.ts';
 export { type DeniedName, deniedNames, describeDenied, isFreeDnsName, selectorMatches } from './names.ts';

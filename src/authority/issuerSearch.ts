@@ -24,8 +24,14 @@ export interface Searched {
 export interface IssuerInUse {
   /** `caIdOf` the CA. */
   readonly issuerId: string;
-  /** Leaf Secrets: one for each chain that stands there, the most frequent first. */
-  readonly secrets: readonly { readonly key: string; readonly resourceVersion: string }[];
+  /** One for each chain that stands behind a leaf, the most frequent first. */
+  readonly secrets: readonly LeafSecret[];
+}
+
+export interface LeafSecret {
+  /** namespace/name */
+  readonly key: string;
+  readonly resourceVersion: string;
 }
 
 /** Secrets that are read in search of one CA. */
@@ -64,24 +70,23 @@ export class IssuerSearch {
     if (roots.length === 0) return { certificates: [], sought };
     // What a root has not signed another may have, once it is restored.
     const under = digestOf(roots.map(({ fingerprint }) => fingerprint).sort());
+    const placeOf = (issuerId: string, { key, resourceVersion }: LeafSecret) =>
+      `${under} ${issuerId} ${key} ${resourceVersion}`;
     const found: ParsedCertificate[] = [];
     let left = MOST_AT_ONCE;
     for (const { issuerId, secrets } of this.#options.issuersInUse(authority)) {
       sought.add(issuerId);
       if (known.has(issuerId)) continue;
       let certificate = this.#found.get(`${authority} ${issuerId}`);
-      for (const { key, resourceVersion } of secrets.slice(0, MOST_FOR_ONE)) {
+      for (const secret of secrets.slice(0, MOST_FOR_ONE)) {
         if (certificate !== undefined || left === 0) break;
-        const what = `${under} ${issuerId} ${key} ${resourceVersion}`;
+        const what = placeOf(issuerId, secret);
         if (this.#wasInVain(what)) continue;
         left -= 1;
-        certificate = await this.#read(what, key, issuerId, roots, signal);
+        certificate = await this.#read(what, secret.key, issuerId, roots, signal);
       }
       if (certificate === undefined) {
-        if (
-          secrets.some(({ key, resourceVersion }) => this.#isFaulty(`${under} ${issuerId} ${key} ${resourceVersion}`))
-        )
-          sought.delete(issuerId);
+        if (secrets.some((secret) => this.#isFaulty(placeOf(issuerId, secret)))) sought.delete(issuerId);
         continue;
       }
       found.push(certificate);

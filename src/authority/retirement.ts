@@ -17,7 +17,7 @@ export function isOver(old: Generation, able: readonly Generation[], at: number)
   if (end > at) return false;
   const successors = able.filter(
     ({ number, certificate: { notBefore, notAfter } }) =>
-      number > old.number && notBefore.getTime() <= at && notAfter.getTime() > old.certificate.notAfter.getTime(),
+      number > old.number && notBefore.getTime() <= at && notAfter.getTime() > end,
   );
   return (
     successors.some(({ certificate: { notBefore, notAfter } }) => issuedAt(notBefore, notAfter) < end) ||

@@ -1,13 +1,13 @@
 /** One look at a certificate: everything that is known of it at one moment, and what follows from that. Pure. */
 import { annotations, type WorkloadCertificate } from '../api/index.ts';
-import type { AuthorityView } from '../authority/index.ts';
+import { type AuthorityView, digestOf } from '../authority/index.ts';
 import type { LeafProfile } from '../pki/index.ts';
 import type { CertificateRecord } from './certificateRecord.ts';
 import { type Decision, type Desired, decide, renewalOf, type Signer, type Situation } from './decide.ts';
 import type { Refusal } from './reasons.ts';
 import { desiredMetadataDigest, desiredOutputs } from './render.ts';
 import { durationsOf, requestFor, signsUntil } from './request.ts';
-import { digestOf, type SecretRecord } from './secretRecord.ts';
+import type { SecretRecord } from './secretRecord.ts';
 import type { Judgement } from './status.ts';
 
 /** What does not come from the certificate itself. */

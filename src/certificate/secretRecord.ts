@@ -2,9 +2,8 @@
  * What the operator remembers of a leaf Secret: a few hundred bytes of facts instead of the Secret, and never the private key.
  * Everything in a Secret is hostile until shown otherwise: anyone who may edit it may have put anything there.
  */
-import { hash } from 'node:crypto';
 import { annotations, GROUP, labels, purposes } from '../api/index.ts';
-import { caIdOf } from '../authority/index.ts';
+import { caIdOf, digestOf } from '../authority/index.ts';
 import { asRecord, asString, stringMap } from '../kube/index.ts';
 import {
   isSignedBy,
@@ -375,12 +374,6 @@ function readable<T>(what: string, read: () => T): T | BrokenContent {
 function encodingOf(pem: string): string {
   if (pem.includes('BEGIN RSA PRIVATE KEY')) return 'PKCS1';
   return pem.includes('BEGIN EC PRIVATE KEY') ? 'SEC1' : 'PKCS8';
-}
-
-/** 16 octets of SHA-256, base64url: a digest for equality, short because 50,000 of them are kept. */
-export function digestOf(value: unknown): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return hash('sha256', text, 'buffer').toString('base64url', 0, 16);
 }
 
 function decode(base64: string | undefined): string {
