@@ -176,6 +176,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     ...base,
     events,
     operatorNamespace: options.namespace,
+    namespaces: options.namespaces,
     authorities,
     caSecrets,
     catalogue,

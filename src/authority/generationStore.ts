@@ -23,6 +23,7 @@ import {
   type Role,
 } from './generation.ts';
 import type { Plan } from './lifecycle.ts';
+import { itemsOf } from './list.ts';
 import { type Refusal, Refusals } from './refusals.ts';
 import { disagreement, isOver, superseded } from './retirement.ts';
 import type { makeGeneration } from './selfSigned.ts';
@@ -83,8 +84,8 @@ export class GenerationStore {
     const { caSecrets, operatorNamespace, transport } = this.#options;
     const query = { labelSelector: `${labels.purpose}=${purposes.authority},${labels.authority}=${authority}` };
     const path = resourcePath(SECRETS, operatorNamespace);
-    const list = asRecord(await transport.request({ method: 'GET', path, query, signal }));
-    return itemsOf(list['items']).flatMap((item) => {
+    const list = await transport.request({ method: 'GET', path, query, signal });
+    return itemsOf(list, 'CA Secrets').flatMap((item) => {
       const { key, value } = decodeCaSecret(item);
       caSecrets.observe(key, value);
       return value.generation?.authority === authority ? [value.generation] : [];
@@ -258,13 +259,6 @@ export class GenerationStore {
 }
 
 const IN_THE_WAY = 'in the operator’s namespace is in the way and no generation of this authority: rename or delete it';
-
-/** Go writes an empty list as null. An answer of any other kind, as a proxy may give one, says nothing: least of all that there is no CA. */
-function itemsOf(items: unknown): readonly unknown[] {
-  if (items === null) return [];
-  if (!Array.isArray(items)) throw new Error('the answer to the LIST of CA Secrets is no list');
-  return items;
-}
 
 function unmade({ message, retryAt }: Refusal): Unmade {
   return { reason: message.endsWith(IN_THE_WAY) ? 'GenerationBroken' : 'GenerationRefused', message, retryAt };

@@ -56,9 +56,11 @@ interface Scene {
   readonly answers?: Readonly<Record<string, Answer>>;
   readonly authority?: { readonly metadata?: object; readonly spec?: object; readonly status?: object };
   readonly issuersInUse?: () => readonly IssuerInUse[];
+  /** WorkloadCertificates that the API server has and the cache does not. */
+  readonly users?: () => readonly object[];
 }
 
-function setUp({ secrets, answers = {}, authority, issuersInUse = () => [] }: Scene) {
+function setUp({ secrets, answers = {}, authority, issuersInUse = () => [], users = () => [] }: Scene) {
   const requests: string[] = [];
   const stock = [...secrets];
   const events: EventInput[] = [];
@@ -97,6 +99,7 @@ function setUp({ secrets, answers = {}, authority, issuersInUse = () => [] }: Sc
       return object;
     }
     // Go writes an empty list as null.
+    if (path.endsWith('/workloadcertificates')) return { metadata: {}, items: users() };
     if (method === 'GET') return { items: stock.length === 0 ? null : [...stock] };
     if (query?.['dryRun'] !== undefined) return { metadata: { creationTimestamp: new Date(now).toISOString() } };
     const made = stored(body);
@@ -128,6 +131,7 @@ function setUp({ secrets, answers = {}, authority, issuersInUse = () => [] }: Sc
     log: silentLog,
     events: { record: (event) => events.push(event), drain: async () => {} },
     operatorNamespace: NAMESPACE,
+    namespaces: 'all',
     authorities,
     caSecrets,
     catalogue,
@@ -290,7 +294,54 @@ describe('an authority whose spec cannot be read', () => {
     const metadata = { deletionTimestamp: '2030-01-01T00:00:00Z' };
     const { look, object, requests } = setUp({ secrets: [], authority: { metadata, spec } });
     await look();
-    expect(requests).toEqual(['PATCH certificateauthorities/default']);
+    expect(requests).toEqual(['GET v1alpha1/workloadcertificates', 'PATCH certificateauthorities/default']);
     expect(object()).toMatchObject({ metadata: { finalizers: [] } });
+  });
+
+  test('is held by a WorkloadCertificate that the cache does not know', async () => {
+    const metadata = { deletionTimestamp: '2030-01-01T00:00:00Z' };
+    const users = () => [{ metadata: { namespace: 'shop', name: 'web' }, spec: { authorityRef: { name: 'default' } } }];
+    const { look, object } = setUp({ secrets: [], authority: { metadata, spec }, users });
+    expect((await look()).requeueAt).toBeDefined();
+    expect(object()).toMatchObject({ metadata: { finalizers: [AUTHORITY_FINALIZER] } });
+  });
+});
+
+describe('an authority that is deleted, and that the cache says nobody asks for', () => {
+  const metadata = { deletionTimestamp: '2030-01-01T00:00:00Z' };
+  const whole = () => [secretOf('Root', 1, root), secretOf('Issuing', 2, present)];
+  const web = { metadata: { namespace: 'shop', name: 'web' }, spec: { authorityRef: { name: 'default' } } };
+
+  test('is released once the API server says so too', async () => {
+    const { look, object, requests } = setUp({ secrets: whole(), authority: { metadata } });
+    await look();
+    expect(object()).toMatchObject({ metadata: { finalizers: [] } });
+    // Whatever else holds it, it is asked for no more.
+    await look();
+    expect(requests).toEqual(['GET v1alpha1/workloadcertificates', 'PATCH certificateauthorities/default']);
+  });
+
+  test('is held, goes on signing and says by whom where the API server knows one; gone again, that one holds nothing', async () => {
+    const users = [web];
+    const { clock, look, object, signer } = setUp({ secrets: whole(), authority: { metadata }, users: () => users });
+    const { requeueAt = 0 } = await look();
+    expect(object()).toMatchObject({ metadata: { finalizers: [AUTHORITY_FINALIZER] }, status: { phase: 'Deleting' } });
+    expect(JSON.stringify(object())).toContain('Deletion waits for 1 WorkloadCertificates that ask for it: shop/web');
+    expect(signer()).toBe(present.certificate.fingerprint);
+    // The cache may never hear of it.
+    expect(requeueAt - clock.now()).toBeLessThanOrEqual(30_000);
+    users.pop();
+    await look();
+    expect(object()).toMatchObject({ metadata: { finalizers: [] } });
+  });
+
+  test.each([
+    ['refuses to say', refused(403)],
+    ['does not answer', silent],
+  ])('is held while the API server %s', async (_, answer) => {
+    const answers = { 'GET v1alpha1/workloadcertificates': answer };
+    const { look, object } = setUp({ secrets: whole(), authority: { metadata }, answers });
+    await expect(look()).rejects.toThrow();
+    expect(object()).toMatchObject({ metadata: { finalizers: [AUTHORITY_FINALIZER] } });
   });
 });

@@ -39,6 +39,7 @@ import { generationsNote, rememberedOf } from './remembered.ts';
 import { makeGeneration, selfSignedSpec } from './selfSigned.ts';
 import { type AuthorityFindings, authorityStatus, EXPIRING, iso } from './status.ts';
 import { type AuthorityRecord, type CaSecretRecord, decodeAuthority, readCaSecret } from './store.ts';
+import { findUser } from './users.ts';
 import type { AuthorityCatalogue } from './view.ts';
 
 export interface AuthorityDependencies {
@@ -50,7 +51,9 @@ export interface AuthorityDependencies {
   readonly authorities: Store<AuthorityRecord>;
   readonly caSecrets: Store<CaSecretRecord>;
   readonly catalogue: AuthorityCatalogue;
-  /** Keys of the WorkloadCertificates that ask for the authority. */
+  /** Namespaces that the operator serves. */
+  readonly namespaces: readonly string[] | 'all';
+  /** Keys of the WorkloadCertificates that ask for the authority, as far as the cache knows them. */
   readonly usersOf: (authority: string) => readonly string[];
   /** The roots in ca.crt of the leaf Secrets that say that the authority has signed them. */
   readonly rootsInUse: (authority: string) => readonly RootInUse[];
@@ -59,6 +62,8 @@ export interface AuthorityDependencies {
 
 /** Root, then issuing CA, then a look at the result; one more for a rival that was faster. */
 const MAX_STEPS = 6;
+/** A user that the cache does not know may be gone again before the cache hears of it: then nothing tells (ms). */
+const UNSEEN_USER_RECHECK = 30_000;
 
 export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
   const { authorities, catalogue, clock, log, usersOf } = dependencies;
@@ -78,25 +83,40 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
       return {};
     }
     const metadata = metadataOf(record);
-    if (metadata?.deletionTimestamp !== undefined && usersOf(name).length === 0) {
+    const users = metadata?.deletionTimestamp === undefined ? [] : await usersNow(metadata, signal);
+    if (metadata?.deletionTimestamp !== undefined && users.length === 0) {
       await releaseFinalizer(metadata, signal);
       return {};
     }
+    const recheck = users.length > 0 && usersOf(name).length === 0 ? clock.now() + UNSEEN_USER_RECHECK : undefined;
     const authority = parse(record);
     if ('problem' in authority) {
       await unreadable(name, record, authority.problem, signal);
-      return {};
+      return { requeueAt: recheck };
     }
     const outcome =
       authority.spec.provided === undefined ? await selfSigned(authority, signal) : await provided(authority, signal);
     catalogue.set(outcome.view);
+    const findings = users.length === 0 ? outcome.findings : heldBack(outcome.findings, users);
     try {
       await holdFinalizer(authority, signal);
     } finally {
-      await writeStatus(authority, outcome.findings, signal);
+      await writeStatus(authority, findings, signal);
     }
-    return outcome.wakeAt === Number.MAX_SAFE_INTEGER ? {} : { requeueAt: outcome.wakeAt };
+    const { wakeAt } = wokenAt(recheck, outcome);
+    return wakeAt === Number.MAX_SAFE_INTEGER ? {} : { requeueAt: wakeAt };
   };
+
+  /** The cache need not know of all; that it knows of none is asked of the API server, since what it decides is not undone. */
+  async function usersNow(
+    { finalizers, name }: CertificateAuthority['metadata'],
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const cached = usersOf(name);
+    if (cached.length > 0 || !finalizers.includes(AUTHORITY_FINALIZER)) return cached;
+    const unseen = await findUser(dependencies, name, signal);
+    return unseen === undefined ? [] : [unseen];
+  }
 
   /** It stays readable where the spec is not. */
   function metadataOf({ object }: AuthorityRecord): CertificateAuthority['metadata'] | undefined {
@@ -239,11 +259,10 @@ export function createAuthorityReconciler(dependencies: AuthorityDependencies) {
 
   async function writeStatus(
     authority: CertificateAuthority,
-    found: AuthorityFindings,
+    findings: AuthorityFindings,
     signal: AbortSignal,
   ): Promise<void> {
     const { name } = authority.metadata;
-    const findings = authority.metadata.deletionTimestamp === undefined ? found : heldBack(found, usersOf(name));
     const status = authorityStatus(authority, findings, iso(clock.now()));
     await keepNote(authority, generationsNote(status.generations), signal);
     const patch = mergePatch(authority.status, status);
