@@ -19,15 +19,17 @@ export const operatorNodeFlags = ['--max-semi-space-size=4', '--heap-growing-per
 export const operatorEnvironment: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '2' };
 
 /**
- * Bundles the operator and its dependencies into one file, with a source map beside it, and resolves with its path. Takes a fraction of a second,
- * so whoever runs the operator does it each time.
+ * Bundles the operator and its dependencies, with source maps beside, and resolves with the path of the file to start. What few kubeconfigs need
+ * (client-node for exec plugins, YAML) lies in files of its own: their text would stay in memory for ever. Takes a fraction of a second, so whoever runs the
+ * operator does it each time.
  */
 export async function buildOperator(): Promise<string> {
   const result = await build({
     absWorkingDir: root,
     entryPoints: ['src/main.ts'],
-    outfile: operatorBundle,
+    outdir: dirname(operatorBundle),
     bundle: true,
+    splitting: true,
     write: false,
     platform: 'node',
     format: 'esm',
@@ -41,9 +43,13 @@ export async function buildOperator(): Promise<string> {
     legalComments: 'linked',
     logLevel: 'warning',
   });
-  // Renamed into place: another command may be starting the operator from the same file right now.
+  // Renamed into place, the file to start last: another command may be starting the operator right now. For the same reason the parts of an earlier
+  // bundle stay; their names tell their content.
   await mkdir(dirname(operatorBundle), { recursive: true });
-  for (const { path, contents } of result.outputFiles) {
+  const files = [...result.outputFiles].sort(
+    (a, b) => Number(a.path === operatorBundle) - Number(b.path === operatorBundle),
+  );
+  for (const { path, contents } of files) {
     const partial = `${path}.${process.pid}`;
     await writeFile(partial, contents);
     await rename(partial, path);
