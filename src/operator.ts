@@ -36,12 +36,14 @@ import {
   asRecord,
   type Clock,
   type Connection,
+  collectGarbage,
   createEventRecorder,
   createMetrics,
   createReflector,
   createTransport,
   type HealthServer,
   type Log,
+  Quiet,
   type Random,
   type Reflector,
   type Resource,
@@ -191,6 +193,9 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     // An authority that is being deleted waits for its last user.
     if (before !== undefined && before.authority !== after?.authority) authorityController.wake(before.authority);
   });
+
+  const quiet = new Quiet({ clock, onQuiet: collectGarbage });
+  for (const store of [certificates, secrets]) store.subscribe(() => quiet.note());
 
   let leading = false;
   const health = await serveHealth({

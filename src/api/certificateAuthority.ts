@@ -1,5 +1,5 @@
 /** CertificateAuthority: who signs, for how long, and what a namespace may ask for. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { durationSecondsCel, isDuration, parseDuration } from './duration.ts';
 import { objectMetaSchema, parseObject } from './metadata.ts';
 import { nameRulesField } from './nameRules.ts';

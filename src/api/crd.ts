@@ -1,5 +1,5 @@
 /** The CustomResourceDefinitions of our kinds. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { certificateAuthoritySpecSchema, certificateAuthorityStatusSchema } from './certificateAuthority.ts';
 import { certificateAuthorityKind, GROUP, type Kind, VERSION, workloadCertificateKind } from './kinds.ts';
 import { field } from './rules.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { kindDefinitions } from './crd.ts';
 import { generatedFiles, outdatedFiles } from './generate.ts';
 import { clusterRules, ownNamespaceRules } from './rbac.ts';

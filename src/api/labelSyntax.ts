@@ -1,5 +1,5 @@
 /** The syntax of labels and annotations, as Kubernetes checks it on the objects that carry them. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { objectNamePattern } from './names.ts';
 import { field, matches, type Rule, textField } from './rules.ts';
 

@@ -1,5 +1,5 @@
 /** Lists whose items must differ: the API server enforces that by the list's type, the parser by the same rule. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { field } from './rules.ts';
 
 /** A list of distinct texts (`x-kubernetes-list-type: set`). */

@@ -1,5 +1,5 @@
 /** What the operator reads of an object's metadata, and how objects from the API server are parsed. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const objectMetaSchema = z.object({
   name: z.string().min(1),

@@ -2,7 +2,7 @@
  * spec.names of a CertificateAuthority: rules by which a namespace may have names beyond its own. They only add; their
  * order means nothing.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { setField } from './lists.ts';
 import {
   dnsNameRules,

@@ -1,5 +1,5 @@
 /** Which namespaces: Kubernetes' LabelSelector, but for empty parts, which select everything there and are refused here. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { keysRule, labelKeyField, labelValueField, labelValuesRule, mapOfText } from './labelSyntax.ts';
 import { setField } from './lists.ts';
 import { field, type Rule } from './rules.ts';

@@ -3,7 +3,7 @@
  * `kubectl apply`, and as a function for the operator, which meets objects that were stored under an older CRD. One
  * table of tests holds the two together.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export interface Rule<Value> {
   /** CEL over `self`; every list and text that it touches must be bounded, or the CRD exceeds its cost budget. */

@@ -3,7 +3,7 @@
  * unions and whatever else the API server refuses. A construct that has no such form fails here, by its path, instead
  * of at the API server.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { pathText } from './metadata.ts';
 
 export interface StructuralSchema {

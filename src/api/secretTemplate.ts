@@ -1,5 +1,5 @@
 /** Labels and annotations that users put on the Secret of a WorkloadCertificate. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { GROUP } from './kinds.ts';
 import { keysRule, labelValuesRule, mapOfText } from './labelSyntax.ts';
 import { field, type Rule } from './rules.ts';

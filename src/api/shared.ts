@@ -1,5 +1,5 @@
 /** Fields that both kinds have. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { CONDITION_MESSAGE_MAX_LENGTH, CONDITION_REASON_MAX_LENGTH } from './conditions.ts';
 import { DURATION_MAX_LENGTH, DURATION_PATTERN, durationSecondsCel, isDuration, parseDuration } from './duration.ts';
 import { field, matches, type Rule, textField } from './rules.ts';

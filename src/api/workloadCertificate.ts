@@ -1,5 +1,5 @@
 /** WorkloadCertificate: a key and a certificate in a Secret, kept fresh. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { durationSecondsCel, isDuration, parseDuration } from './duration.ts';
 import { certificateAuthorityKind, GROUP } from './kinds.ts';
 import { mapField, setField } from './lists.ts';

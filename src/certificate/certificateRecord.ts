@@ -1,4 +1,4 @@
-/** What is kept of a WorkloadCertificate: spec and status as compact text, parsed when it is judged. 50,000 of them have to fit. */
+/** What is kept of a WorkloadCertificate: spec and status as compact text, read when it is judged. 50,000 of them have to fit. */
 import {
   annotations,
   InvalidObjectError,
@@ -7,7 +7,8 @@ import {
   type WorkloadCertificateStatus,
   workloadCertificateStatusSchema,
 } from '../api/index.ts';
-import { asRecord, asString, stringMap } from '../kube/index.ts';
+import { asRecord, asString, stringAt, stringMap } from '../kube/index.ts';
+import { compactJson, expandJson } from './compactJson.ts';
 
 export interface CertificateRecord {
   readonly resourceVersion: string;
@@ -21,8 +22,14 @@ export interface CertificateRecord {
   readonly renewAt: string | undefined;
   readonly secretName: string;
   readonly authority: string;
+  /** By `compactJson`. */
   readonly spec: string;
+  /** By `compactJson`. */
   readonly status: string;
+  /** As the status says (ms): metrics want it of every certificate at each scrape. */
+  readonly renewalTime: number | undefined;
+  /** Whether the condition Ready is True. */
+  readonly ready: boolean;
 }
 
 /** The status of an object that nobody has looked at yet. */
@@ -46,10 +53,26 @@ export function decodeCertificate(object: unknown): { key: string; value: Certif
     renewAt: stringMap(metadata['annotations'])[annotations.renewAt],
     secretName: String(secretName),
     authority: String(stringMap(authorityRef)['name'] ?? 'default'),
-    spec: JSON.stringify(spec),
-    status: status === undefined ? NO_STATUS : JSON.stringify(status),
+    spec: compactJson(JSON.stringify(spec)),
+    status: status === undefined ? NO_STATUS : compactJson(JSON.stringify(status)),
+    renewalTime: timeAt(status, 'renewalTime'),
+    ready: isReady(status),
   };
   return { key: `${namespace}/${name}`, value };
+}
+
+function timeAt(status: unknown, field: string): number | undefined {
+  const at = Date.parse(stringAt(status, field) ?? '');
+  return Number.isNaN(at) ? undefined : at;
+}
+
+function isReady(status: unknown): boolean {
+  const conditions =
+    typeof status === 'object' && status !== null && 'conditions' in status ? status.conditions : undefined;
+  if (!Array.isArray(conditions)) return false;
+  return conditions.some(
+    (condition: unknown) => stringAt(condition, 'type') === 'Ready' && stringAt(condition, 'status') === 'True',
+  );
 }
 
 /** The object behind the record. @returns the problem where it was stored under an older schema and is not valid any more. */
@@ -58,8 +81,8 @@ export function readCertificate(record: CertificateRecord): WorkloadCertificate 
   try {
     return parseWorkloadCertificate({
       metadata: { namespace, name, uid, resourceVersion, generation },
-      spec: JSON.parse(record.spec),
-      status: JSON.parse(record.status),
+      spec: JSON.parse(expandJson(record.spec)),
+      status: JSON.parse(expandJson(record.status)),
     });
   } catch (error) {
     if (error instanceof InvalidObjectError) return { problem: error.message };
@@ -69,5 +92,5 @@ export function readCertificate(record: CertificateRecord): WorkloadCertificate 
 
 /** The status alone, for an object whose spec cannot be read; empty where it cannot be read either. */
 export function statusOf({ status }: CertificateRecord): WorkloadCertificateStatus {
-  return workloadCertificateStatusSchema.catch({}).parse(JSON.parse(status));
+  return workloadCertificateStatusSchema.catch({}).parse(JSON.parse(expandJson(status)));
 }

@@ -1,5 +1,4 @@
 import { createController, type Metrics, messageOf, WorkQueue } from '../kube/index.ts';
-import { readCertificate } from './certificateRecord.ts';
 import { Claims, secretKey } from './claims.ts';
 import { KeyMaker } from './keys.ts';
 import { Memory } from './memory.ts';
@@ -117,14 +116,12 @@ export class CertificateController {
     const { certificates, secrets } = this.#options;
     for (const record of certificates.values()) {
       const content = secrets.get(secretKey(record))?.content;
-      const read = readCertificate(record);
-      const status = 'problem' in read ? undefined : read.status;
       yield {
         namespace: record.namespace,
         name: record.name,
         notAfter: content?.state === 'sound' ? content.leaf.notAfter : undefined,
-        renewalTime: status?.renewalTime === undefined ? undefined : Date.parse(status.renewalTime),
-        ready: status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True',
+        renewalTime: record.renewalTime,
+        ready: record.ready,
       };
     }
   }

@@ -2,7 +2,7 @@
  * The times of a leaf certificate: when it begins and ends, and when it is renewed. Pure; all instants are wall-clock
  * milliseconds, truncated to whole seconds where they enter a certificate (X.509 has no fractions, RFC 5280 §4.1.2.5).
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { backdateSeconds } from '../authority/index.ts';
 
 const SECOND = 1000;
@@ -74,5 +74,5 @@ export function renewalTime(
 
 /** A number in [0, 1) that depends on nothing but the text. */
 function fraction(text: string): number {
-  return createHash('sha256').update(text).digest().readUInt32BE(0) / 2 ** 32;
+  return hash('sha256', text, 'buffer').readUInt32BE(0) / 2 ** 32;
 }

@@ -43,6 +43,7 @@ export { type Log, messageOf, silentLog } from './log.ts';
 export { mergePatch } from './mergePatch.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { WorkQueue, type WorkQueueOptions } from './queue.ts';
+export { collectGarbage, Quiet } from './quiet.ts';
 export { asRecord, asString, isRecord, stringMap } from './read.ts';
 export { createReflector, type Decoded, type Reflector, type ReflectorOptions } from './reflector.ts';
 export {

@@ -140,7 +140,7 @@ function parseJson(text: string, path: string): unknown {
 }
 
 async function parseYaml(text: string, path: string): Promise<unknown> {
-  const { parseDocument } = await import('yaml');
+  const { parseDocument } = await import('./yamlDocument.ts');
   const document = parseDocument(text, { prettyErrors: false, logLevel: 'silent' });
   const fault = document.errors[0];
   // The message of a YAML fault may quote the text around it, which may be a key: its code and place say enough.

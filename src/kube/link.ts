@@ -139,7 +139,7 @@ async function openDispatcher(
     const connect = { ...tls, timeout: CONNECT_TIMEOUT_MS, keepAlive: true, keepAliveInitialDelay: 30_000 };
     return new Pool(new URL(connection.server).origin, { ...options, connect });
   }
-  const { ProxyAgent, Socks5ProxyAgent } = await import('undici');
+  const { ProxyAgent, Socks5ProxyAgent } = await import('./proxyDispatchers.ts');
   if (proxyUrl.startsWith('socks')) return new Socks5ProxyAgent(proxyUrl, { ...options, requestTls: tls });
   return new ProxyAgent({ ...options, uri: proxyUrl, requestTls: tls });
 }

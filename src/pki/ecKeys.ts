@@ -51,8 +51,24 @@ const p384: Curve = {
 /** Draws the private key and lets OpenSSL compute the public one: half the time of ECDH.generateKeys(). */
 export function generateEcKeyPair(size: 256 | 384): KeyPair {
   const curve = size === 256 ? p256 : p384;
-  const scalar = drawScalar(curve.order, randomBytes);
+  const scalar = drawScalar(curve.order, randomOctets);
   return fill(curve, scalar, publicPoint(curve, scalar));
+}
+
+let pool = Buffer.alloc(0);
+let poolAt = 0;
+
+/** One call of randomBytes costs as much as a hundred scalars. What has been handed out is wiped from the pool: it may be a private key. */
+function randomOctets(octets: number): Buffer {
+  if (poolAt + octets > pool.length) {
+    pool = randomBytes(64 * 48);
+    poolAt = 0;
+  }
+  const drawn = pool.subarray(poolAt, poolAt + octets);
+  poolAt += octets;
+  const copy = Buffer.from(drawn);
+  drawn.fill(0);
+  return copy;
 }
 
 /**

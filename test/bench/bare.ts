@@ -90,6 +90,8 @@ if (import.meta.main) {
     await transport.request({ method: 'GET', path: workloadCertificateKind.path(namespace, 'w0'), signal });
   });
   const started = performance.now();
+  // As for the operator, what starting costs is not counted.
+  const cpu = process.cpuUsage();
   await inParallel(Number(count), Number(concurrency), async (index) => {
     const { secret, status } = bareWrites(namespace, index);
     await transport.request({ method: 'POST', path: resourcePath(SECRETS, namespace), body: secret, signal });
@@ -97,10 +99,9 @@ if (import.meta.main) {
     await transport.request({ method: 'PATCH', path, body: { status }, signal });
   });
   const seconds = (performance.now() - started) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
   stop.abort();
   await Promise.all(watches);
   await transport.close();
-  process.stdout.write(
-    `${JSON.stringify({ seconds, cpuMilliseconds: process.cpuUsage().user / 1000 + process.cpuUsage().system / 1000 })}\n`,
-  );
+  process.stdout.write(`${JSON.stringify({ seconds, cpuMilliseconds: (user + system) / 1000 })}\n`);
 }
