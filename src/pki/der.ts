@@ -44,11 +44,22 @@ export const constructed = (identifier: number, children: Node[]): Node => creat
 /** A primitive value whose content is given as it shall stand in the encoding. */
 export const primitive = (identifier: number, content: Buffer): Node => create(identifier, content.toString('latin1'));
 export const sequence = (...children: Node[]): Node => create(tag.sequence, children);
-export const objectIdentifier = (dotted: string): Node => create(tag.oid, asn1.oidToDer(dotted).getBytes());
+export const objectIdentifier = (dotted: string): Node => create(tag.oid, oidContent(dotted));
 export const boolean = (value: boolean): Node => create(tag.boolean, value ? '\xff' : '\x00');
 export const smallInteger = (value: number): Node => create(tag.integer, asn1.integerToDer(value).getBytes());
 export const octets = (content: Buffer): Node => primitive(tag.octetString, content);
 export const nil = (): Node => create(tag.null, '');
+
+/** What is written names a few dozen identifiers, each of them thousands of times. */
+const oidContents = new Map<string, string>();
+
+function oidContent(dotted: string): string {
+  const known = oidContents.get(dotted);
+  if (known !== undefined) return known;
+  const content: string = asn1.oidToDer(dotted).getBytes();
+  oidContents.set(dotted, content);
+  return content;
+}
 
 /** The DER of a value built with the functions above. */
 export const encode = (node: Node): Buffer => Buffer.from(asn1.toDer(node).getBytes(), 'latin1');

@@ -82,18 +82,20 @@ export const authorityKeyIdentifierExtension = (keyId: Buffer): Buffer =>
 
 /** @param critical RFC 5280 §4.2.1.6: critical exactly if the subject is empty; Go accepts otherwise, OpenSSL's strict mode does not. */
 export function subjectAltNameExtension(names: AlternativeNames, critical: boolean): Buffer {
-  const text = (type: number) => (name: string) => primitive(context(type, false), Buffer.from(name, 'latin1'));
-  return extension(
-    oid.subjectAltName,
-    critical,
-    sequence(
-      ...names.dnsNames.map(text(generalName.dns)),
-      ...names.ipAddresses.map((address) => primitive(context(generalName.ip, false), ipToBytes(address))),
-      ...names.uris.map(text(generalName.uri)),
-      ...names.emailAddresses.map(text(generalName.email)),
-    ),
+  // By `wrap`, not as nodes: this one is written anew for every look at a certificate.
+  const text = (type: number) => (name: string) => wrap(context(type, false), Buffer.from(name, 'latin1'));
+  const general = wrap(
+    tag.sequence,
+    ...names.dnsNames.map(text(generalName.dns)),
+    ...names.ipAddresses.map((address) => wrap(context(generalName.ip, false), ipToBytes(address))),
+    ...names.uris.map(text(generalName.uri)),
+    ...names.emailAddresses.map(text(generalName.email)),
   );
+  return wrap(tag.sequence, critical ? SAN_CRITICAL : SAN_ID, wrap(tag.octetString, general));
 }
+
+const SAN_ID = encode(objectIdentifier(oid.subjectAltName));
+const SAN_CRITICAL = Buffer.concat([SAN_ID, encode(boolean(true))]);
 
 /** What a CA is to be confined to. Subtrees as RFC 5280 §4.2.1.10 writes them: 'example.com', '10.0.0.0/8', '.example.com' for URIs and mail. */
 export interface NameConstraintsRequest {

@@ -56,12 +56,9 @@ export function buildLeafProfile(request: LeafRequest): LeafProfile {
   assertNames(canonical);
 
   const subjectDer = encodeSubject(subject);
-  const purposes = usages.flatMap((usage) => purposeOids[usage] ?? []);
   const parts: ProfileParts = {
     subjectDer,
-    keyUsage: keyUsageExtension(keyUsages(usages, key)),
-    extendedKeyUsage: purposes.length === 0 ? undefined : extendedKeyUsageExtension(purposes),
-    basicConstraints: basicConstraintsExtension(false),
+    ...usageParts(usages, key),
     subjectAltName: hasAlternativeNames(canonical)
       ? subjectAltNameExtension(canonical, isEmptyName(subjectDer))
       : undefined,
@@ -77,6 +74,25 @@ export function buildLeafProfile(request: LeafRequest): LeafProfile {
       parts.subjectAltName,
     ]),
   };
+}
+
+type UsageParts = Pick<ProfileParts, 'keyUsage' | 'extendedKeyUsage' | 'basicConstraints'>;
+
+/** By key algorithm and usages, of which there are some dozen combinations. */
+const knownUsageParts = new Map<string, UsageParts>();
+
+function usageParts(usages: readonly Usage[], key: ResolvedKeySpec): UsageParts {
+  const id = `${key.algorithm} ${usages.join()}`;
+  const known = knownUsageParts.get(id);
+  if (known !== undefined) return known;
+  const purposes = usages.flatMap((usage) => purposeOids[usage] ?? []);
+  const parts = {
+    keyUsage: keyUsageExtension(keyUsages(usages, key)),
+    extendedKeyUsage: purposes.length === 0 ? undefined : extendedKeyUsageExtension(purposes),
+    basicConstraints: basicConstraintsExtension(false),
+  };
+  knownUsageParts.set(id, parts);
+  return parts;
 }
 
 const concatPresent = (parts: readonly (Buffer | undefined)[]): Buffer =>

@@ -49,20 +49,21 @@ const MAX_VALUES_PER_ATTRIBUTE = 20;
  */
 export function parseSubject(subject: Subject): Subject {
   const canonical: { -readonly [Field in keyof Subject]: Subject[Field] } = {};
-  for (const { field } of attributes) {
+  for (const attribute of attributes) {
+    const { field } = attribute;
+    // Most subjects are empty.
+    if (subject[field] === undefined) continue;
     if (field === 'commonName' || field === 'serialNumber') {
-      if (subject[field] !== undefined) canonical[field] = subject[field];
+      canonical[field] = subject[field];
     } else {
-      const values = [...new Set(subject[field] ?? [])];
+      const values = [...new Set(subject[field])];
       if (values.length > 0) canonical[field] = values;
     }
-  }
-  for (const attribute of attributes) {
-    const values = valuesOf(canonical, attribute.field);
+    const values = valuesOf(canonical, field);
     if (values.length > MAX_VALUES_PER_ATTRIBUTE) {
       throw new PkiError(
         'InvalidSubject',
-        `${attribute.field} has ${values.length} values`,
+        `${field} has ${values.length} values`,
         `keep at most ${MAX_VALUES_PER_ATTRIBUTE}`,
       );
     }
@@ -92,6 +93,7 @@ function assertAttributeValue({ field, max, printableOnly }: Attribute, value: s
 
 /** The DER of a subject that `parseSubject` returned. */
 export function encodeSubject(subject: Subject): Buffer {
+  if (Object.keys(subject).length === 0) return EMPTY_NAME;
   const rdns = attributes.flatMap((attribute) =>
     valuesOf(subject, attribute.field).map((value) =>
       constructed(tag.set, [sequence(objectIdentifier(attribute.oid), directoryString(value))]),
@@ -99,6 +101,8 @@ export function encodeSubject(subject: Subject): Buffer {
   );
   return encode(sequence(...rdns));
 }
+
+const EMPTY_NAME = encode(sequence());
 
 /** PrintableString for its own characters only ('*', '@', '_' and '&' are not among them), else UTF8String. */
 const directoryString = (value: string) =>
