@@ -9,11 +9,12 @@ const root = join(import.meta.dirname, '..');
 export const operatorBundle = join(root, 'dist', 'main.js');
 
 /**
- * Node's flags for the operator. What is decoded from a LIST is garbage a moment later: a small young generation, and collections of the old one when it has
- * grown by a fifth instead of twice, cost little CPU and save more than half of the memory; --expose-gc lets the operator collect once when a burst of work is over. Not `--enable-source-maps`: Node keeps the whole map in memory,
- * 98 MB, for stack traces that hardly ever come. They name functions as they are; the map beside the bundle tells the lines.
+ * Node's flags for the operator. What is decoded from a LIST is garbage a moment later: a young generation of bounded size, and collections of the old one when it
+ * has grown by two fifths instead of twice, cost little CPU and save half of the memory; --expose-gc lets the operator collect once when a burst of work is over.
+ * Not `--enable-source-maps`: Node keeps the whole map in memory, 98 MB, for stack traces that hardly ever come. They name functions as they are; the map beside
+ * the bundle tells the lines.
  */
-export const operatorNodeFlags = ['--max-semi-space-size=4', '--heap-growing-percent=20', '--expose-gc'] as const;
+export const operatorNodeFlags = ['--max-semi-space-size=8', '--heap-growing-percent=40', '--expose-gc'] as const;
 
 /** glibc gives each thread an arena of its own, and memory that was freed in one does not serve the others. */
 export const operatorEnvironment: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '2' };
