@@ -18,15 +18,24 @@ export interface Binaries {
   readonly kubectl: string;
 }
 
+/** What Kubernetes brings for a cluster with a node; absolute paths. */
+export interface NodeBinaries {
+  readonly kubelet: string;
+  readonly kubeProxy: string;
+  readonly kubeScheduler: string;
+}
+
 const packages = {
   etcd: 'go.etcd.io/etcd/server/v3',
   'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
   'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
   kubectl: 'k8s.io/kubernetes/cmd/kubectl',
+  kubelet: 'k8s.io/kubernetes/cmd/kubelet',
+  'kube-proxy': 'k8s.io/kubernetes/cmd/kube-proxy',
+  'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
 } as const;
 
 type Program = keyof typeof packages;
-const programs: readonly Program[] = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'];
 
 export interface FindOptions {
   /** Compare the digests of cached programs too (a second or two), not only their size and time. */
@@ -40,6 +49,26 @@ export interface FindOptions {
  * release archive; a Go build. What the last two bring goes into the cache. Several processes may call this at once: one builds, the others wait.
  */
 export async function findOrBuildBinaries(progress: Progress, options: FindOptions = {}): Promise<Binaries> {
+  const path = await findOrBuild(['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'], progress, options);
+  return {
+    etcd: path('etcd'),
+    kubeApiserver: path('kube-apiserver'),
+    kubeControllerManager: path('kube-controller-manager'),
+    kubectl: path('kubectl'),
+  };
+}
+
+/** As `findOrBuildBinaries`, for what a node needs besides. */
+export async function findOrBuildNodeBinaries(progress: Progress, options: FindOptions = {}): Promise<NodeBinaries> {
+  const path = await findOrBuild(['kubelet', 'kube-proxy', 'kube-scheduler'], progress, options);
+  return { kubelet: path('kubelet'), kubeProxy: path('kube-proxy'), kubeScheduler: path('kube-scheduler') };
+}
+
+async function findOrBuild(
+  programs: readonly Program[],
+  progress: Progress,
+  options: FindOptions,
+): Promise<(program: Program) => string> {
   const { env = process.env, verify = false } = options;
   const versions = readVersions();
   const given = new Map<Program, string>();
@@ -47,22 +76,16 @@ export async function findOrBuildBinaries(progress: Progress, options: FindOptio
     const path = programFromEnvironment(program, env);
     if (path !== undefined) given.set(program, path);
   }
-  if (!given.has('kubectl')) {
+  if (programs.includes('kubectl') && !given.has('kubectl')) {
     const own = await machineKubectl(versions.kubernetes, env['PATH'] ?? '');
     if (own !== undefined) given.set('kubectl', own);
   }
   const wanted = programs.filter((program) => !given.has(program));
   const cached = wanted.length === 0 ? new Map<Program, string>() : await fromCache(wanted, versions, verify, progress);
-  const path = (program: Program): string => {
+  return (program) => {
     const found = given.get(program) ?? cached.get(program);
     if (found === undefined) throw new Error(`${program} was neither found nor built`);
     return found;
-  };
-  return {
-    etcd: path('etcd'),
-    kubeApiserver: path('kube-apiserver'),
-    kubeControllerManager: path('kube-controller-manager'),
-    kubectl: path('kubectl'),
   };
 }
 
@@ -132,7 +155,7 @@ async function fromCache(
     for (const program of missingNow) {
       if (existsSync(file(program))) progress(`${file(program)} is not as it was put into the cache: it is replaced`);
     }
-    await withLock(join(directory, 'lock'), 'building the control plane', progress, async () => {
+    await withLock(join(directory, 'lock'), 'building Kubernetes', progress, async () => {
       const left = await missing(); // whoever held the lock before us may have built them
       if (left.length > 0) await produce(left, directory, versions, progress);
     });

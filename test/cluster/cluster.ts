@@ -9,9 +9,12 @@ import { type ClusterAuthority, type Credential, makeClusterAuthority, makeKey }
 import {
   type AuditMode,
   apiServerArgs,
+  type ClusterNetwork,
+  clientAuthorityFile,
   controllerManagerArgs,
   etcdArgs,
   etcdHealthSocket,
+  loopback,
   writeConfiguration,
 } from './flags.ts';
 import { type Command, type GuardedDirectory, type LaunchOptions, makeGuardedDirectory } from './guardian.ts';
@@ -32,6 +35,8 @@ export interface ClusterOptions {
   readonly audit?: AuditMode;
   /** More flags for kube-apiserver; a flag given here replaces ours. */
   readonly apiServerFlags?: readonly string[];
+  /** Prepares the network of nodes that are to come: the API server serves there instead of on loopback. It goes with the directory. */
+  readonly prepareNetwork?: (directory: GuardedDirectory) => Promise<ClusterNetwork>;
   /** Chooses the API server's port; asked again if somebody else took it meanwhile (default: a free one). */
   readonly choosePort?: () => Promise<number>;
   /** Where the cluster's directory is made (default the system's temporary directory). */
@@ -118,6 +123,7 @@ export class Cluster implements AsyncDisposable {
   readonly #guarded: GuardedDirectory;
   readonly #authority: ClusterAuthority;
   readonly #users = new Map<string, string>();
+  #network = loopback;
   #port = 0;
   #apiServer: ControlPlaneProcess | undefined;
   #controllerManager: ControlPlaneProcess | undefined;
@@ -135,12 +141,17 @@ export class Cluster implements AsyncDisposable {
     this.kubeconfig = join(directory, 'admin.kubeconfig');
     this.auditLog = join(directory, 'audit.log');
     for (const folder of ['log', 'users', 'kubectl']) mkdirSync(join(directory, folder), { mode: 0o700 });
-    this.etcd = this.#process('etcd', binaries.etcd, etcdArgs(directory), (signal) => this.#etcdServes(signal));
+    this.etcd = this.process('etcd', [binaries.etcd, ...etcdArgs(directory)], (signal) => this.#etcdServes(signal));
   }
 
-  /** `https://127.0.0.1:<port>` */
+  /** `https://<127.0.0.1 unless there is a network of nodes>:<port>` */
   get url(): string {
-    return `https://127.0.0.1:${this.#port}`;
+    return `https://${this.#network.address}:${this.#port}`;
+  }
+
+  /** File with the certificate authority of everything in this cluster. */
+  get caFile(): string {
+    return clientAuthorityFile(this.directory);
   }
 
   get apiServer(): ControlPlaneProcess {
@@ -159,9 +170,11 @@ export class Cluster implements AsyncDisposable {
 
   /** Called by startCluster, once. */
   async start(): Promise<void> {
+    if (this.#options.prepareNetwork !== undefined) this.#network = await this.#options.prepareNetwork(this.#guarded);
     writeConfiguration(this.directory, {
       authority: this.#authority,
       token: this.token,
+      network: this.#network,
       serviceAccountKey: makeKey(),
     });
     this.etcd.launch();
@@ -171,11 +184,10 @@ export class Cluster implements AsyncDisposable {
       const credential = this.#authority.client('system:kube-controller-manager', []);
       const kubeconfig = join(this.directory, 'controller-manager.kubeconfig');
       writeFileSync(kubeconfig, this.#kubeconfigWith(credential), { mode: 0o600 });
-      const args = controllerManagerArgs(this.directory, kubeconfig);
-      this.#controllerManager = this.#process(
+      const args = controllerManagerArgs(this.directory, kubeconfig, this.#network);
+      this.#controllerManager = this.process(
         'kube-controller-manager',
-        this.binaries.kubeControllerManager,
-        args,
+        [this.binaries.kubeControllerManager, ...args],
         (signal) =>
           // The proof that controllers run is what they do: one makes the service account `default/default`.
           this.#answers('/api/v1/namespaces/default/serviceaccounts/default', signal),
@@ -190,11 +202,12 @@ export class Cluster implements AsyncDisposable {
       this.#port = await (this.#options.choosePort ?? findFreePort)();
       const args = apiServerArgs(
         this.directory,
+        this.#network,
         this.#port,
         this.#options.audit ?? 'blocking',
         this.#options.apiServerFlags ?? [],
       );
-      this.#apiServer = this.#process('kube-apiserver', this.binaries.kubeApiserver, args, (signal) =>
+      this.#apiServer = this.process('kube-apiserver', [this.binaries.kubeApiserver, ...args], (signal) =>
         this.#answers('/readyz', signal),
       );
       try {
@@ -208,16 +221,16 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
-  #process(name: string, command: string, args: readonly string[], ready: (signal: AbortSignal) => Promise<boolean>) {
+  /** A server of this cluster, not yet started. It ends with the cluster at the latest. */
+  process(name: string, command: Command, ready: (signal: AbortSignal) => Promise<boolean>): ControlPlaneProcess {
     const logFile = join(this.directory, 'log', `${name}.log`);
-    return new ControlPlaneProcess({
-      name,
-      command,
-      args,
-      directory: this.#guarded,
-      logFile,
-      ready,
-    });
+    const [program, ...args] = command;
+    return new ControlPlaneProcess({ name, command: program, args, directory: this.#guarded, logFile, ready });
+  }
+
+  /** A serving certificate and its key, from the authority that everybody in this cluster trusts. */
+  serving(dnsNames: readonly string[], addresses: readonly string[]): Credential {
+    return this.#authority.serving(dnsNames, addresses);
   }
 
   #kubeconfigWith(credential: Credential | { readonly token: string }): string {

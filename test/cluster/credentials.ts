@@ -10,8 +10,8 @@ export interface Credential {
 /** A certificate authority of one cluster, made at its start and gone with it. */
 export interface ClusterAuthority {
   readonly certificate: string;
-  /** A serving certificate for loopback. `dnsNames` are added to `localhost`, 127.0.0.1 and ::1. */
-  serving(dnsNames: readonly string[]): Credential;
+  /** A serving certificate. `dnsNames` and `addresses` (IPv4) are added to `localhost`, 127.0.0.1 and ::1. */
+  serving(dnsNames: readonly string[], addresses?: readonly string[]): Credential;
   /** A client certificate: Kubernetes reads the user from the common name and the groups from the organizations. */
   client(user: string, groups: readonly string[]): Credential;
 }
@@ -101,11 +101,12 @@ export function makeClusterAuthority(title: string): ClusterAuthority {
   };
   return {
     certificate,
-    serving: (dnsNames) => {
+    serving: (dnsNames, addresses = []) => {
       const names = ['localhost', ...dnsNames].map((dns) => implicit(2, Buffer.from(dns, 'ascii')));
-      const addresses = [Buffer.of(127, 0, 0, 1), Buffer.from([...Buffer.alloc(15), 1])].map((ip) => implicit(7, ip));
-      const alternatives = extension('2.5.29.17', false, sequence(...names, ...addresses));
-      return leaf([[commonName, 'kube-apiserver']], serverAuth, [alternatives]);
+      const ipv4 = ['127.0.0.1', ...addresses].map((address) => Buffer.from(address.split('.').map(Number)));
+      const ips = [...ipv4, Buffer.from([...Buffer.alloc(15), 1])].map((ip) => implicit(7, ip));
+      const alternatives = extension('2.5.29.17', false, sequence(...names, ...ips));
+      return leaf([[commonName, dnsNames[0] ?? 'localhost']], serverAuth, [alternatives]);
     },
     client: (user, groups) => {
       const organizations = groups.map((group): [string, string] => [organization, group]);

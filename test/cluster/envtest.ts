@@ -40,7 +40,7 @@ export async function fetchEnvtest(
 ): Promise<Readonly<Record<EnvtestProgram, string>> | undefined> {
   const name = `envtest-${version}-${goPlatform()}.tar.gz`;
   const skip = (why: string) => {
-    progress(`No release archive (${why}): the control plane is built with Go instead`);
+    progress(`No release archive (${why}): Kubernetes is built with Go instead`);
     return undefined;
   };
   let release: { readonly hash: string; readonly selfLink: string } | undefined;

@@ -10,6 +10,8 @@ const files = {
   etcdHealthSocket: 'etcd-health.sock',
   servingCertificate: 'apiserver.crt',
   servingKey: 'apiserver.key',
+  kubeletClientCertificate: 'kubelet-client.crt',
+  kubeletClientKey: 'kubelet-client.key',
   clientAuthority: 'client-ca.crt',
   tokens: 'tokens.csv',
   serviceAccountKey: 'service-account.key',
@@ -19,6 +21,23 @@ const files = {
   auditLog: 'audit.log',
 } as const;
 
+/** Where the API server serves, and from which range Services have their addresses. */
+export interface ClusterNetwork {
+  /** IPv4 */
+  readonly address: string;
+  readonly serviceRange: string;
+  /** Address of the Service `kubernetes`: the first of the range. */
+  readonly apiServiceAddress: string;
+}
+
+/** For a cluster without nodes: no pod will ever ask for the API server. */
+export const loopback: ClusterNetwork = {
+  address: '127.0.0.1',
+  serviceRange: '10.96.0.0/16',
+  apiServiceAddress: '10.96.0.1',
+};
+
+export const clientAuthorityFile = (directory: string): string => join(directory, files.clientAuthority);
 export const etcdHealthSocket = (directory: string): string => join(directory, files.etcdHealthSocket);
 
 /** Writes every file that the flags below name. */
@@ -27,13 +46,21 @@ export function writeConfiguration(
   of: {
     readonly authority: ClusterAuthority;
     readonly token: string;
+    readonly network: ClusterNetwork;
     readonly serviceAccountKey: { readonly pem: string; readonly publicPem: string };
   },
 ): void {
   const write = (file: string, text: string) => writeFileSync(join(directory, file), text, { mode: 0o600 });
-  const serving = of.authority.serving(['kubernetes', 'kubernetes.default', 'kubernetes.default.svc']);
+  const serving = of.authority.serving(
+    ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'],
+    [of.network.address, of.network.apiServiceAddress],
+  );
   write(files.servingCertificate, serving.certificate);
   write(files.servingKey, serving.key);
+  // Who reads logs through the API server is authorized by it; a kubelet asks it only about the API server itself.
+  const kubeletClient = of.authority.client('kube-apiserver-kubelet-client', ['system:masters']);
+  write(files.kubeletClientCertificate, kubeletClient.certificate);
+  write(files.kubeletClientKey, kubeletClient.key);
   write(files.clientAuthority, of.authority.certificate);
   write(files.tokens, `${of.token},admin,admin,system:masters\n`);
   write(files.serviceAccountKey, of.serviceAccountKey.pem);
@@ -81,7 +108,13 @@ export function etcdArgs(directory: string): string[] {
 }
 
 /** Our flags; one that `more` gives too is replaced. */
-export function apiServerArgs(directory: string, port: number, audit: AuditMode, more: readonly string[]): string[] {
+export function apiServerArgs(
+  directory: string,
+  { address, serviceRange }: ClusterNetwork,
+  port: number,
+  audit: AuditMode,
+  more: readonly string[],
+): string[] {
   const file = (name: string) => join(directory, name);
   const auditFlags = [
     `--audit-policy-file=${file(files.auditPolicy)}`,
@@ -95,14 +128,19 @@ export function apiServerArgs(directory: string, port: number, audit: AuditMode,
     '--audit-log-batch-buffer-size=1000000',
   ];
   const flags = [
-    '--bind-address=127.0.0.1',
+    `--bind-address=${address}`,
     `--secure-port=${port}`,
-    '--advertise-address=127.0.0.1',
-    '--endpoint-reconciler-type=none', // a loopback address is no valid endpoint of the Service `kubernetes`
+    `--advertise-address=${address}`,
+    // A loopback address is no valid endpoint of the Service `kubernetes`.
+    `--endpoint-reconciler-type=${address === loopback.address ? 'none' : 'lease'}`,
     `--etcd-servers=unix://${file(files.etcdSocket)}`,
     `--tls-cert-file=${file(files.servingCertificate)}`,
     `--tls-private-key-file=${file(files.servingKey)}`,
     `--client-ca-file=${file(files.clientAuthority)}`,
+    `--kubelet-client-certificate=${file(files.kubeletClientCertificate)}`,
+    `--kubelet-client-key=${file(files.kubeletClientKey)}`,
+    `--kubelet-certificate-authority=${file(files.clientAuthority)}`,
+    '--kubelet-preferred-address-types=InternalIP',
     `--token-auth-file=${file(files.tokens)}`,
     `--authentication-config=${file(files.authentication)}`,
     '--authorization-mode=Node,RBAC',
@@ -110,7 +148,7 @@ export function apiServerArgs(directory: string, port: number, audit: AuditMode,
     '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
     `--service-account-key-file=${file(files.serviceAccountPublicKey)}`,
     `--service-account-signing-key-file=${file(files.serviceAccountKey)}`,
-    '--service-cluster-ip-range=10.96.0.0/16',
+    `--service-cluster-ip-range=${serviceRange}`,
     '--allow-privileged=true', // as in kubeadm: pods of the data plane's tests carry NET_ADMIN
     '--profiling=false',
     // On SIGTERM open watches are ended. Without it the server waits a minute for them to end by themselves.
@@ -137,14 +175,26 @@ const controllers = [
   'endpointslice-controller',
 ];
 
-export function controllerManagerArgs(directory: string, kubeconfig: string): string[] {
+// What pods and those who deploy them need besides.
+const controllersOfNodes = [
+  'node-lifecycle-controller',
+  'taint-eviction-controller',
+  'pod-garbage-collector-controller',
+  'daemonset-controller',
+  'statefulset-controller',
+  'job-controller',
+  'disruption-controller', // the status of PodDisruptionBudgets, without which nothing may be evicted
+];
+
+export function controllerManagerArgs(directory: string, kubeconfig: string, network: ClusterNetwork): string[] {
+  const wanted = network === loopback ? controllers : [...controllers, ...controllersOfNodes];
   const file = (name: string) => join(directory, name);
   return [
     `--kubeconfig=${kubeconfig}`,
     '--use-service-account-credentials=true',
     `--service-account-private-key-file=${file(files.serviceAccountKey)}`,
     `--root-ca-file=${file(files.clientAuthority)}`,
-    `--controllers=${controllers.join(',')}`,
+    `--controllers=${wanted.join(',')}`,
     '--leader-elect=false',
     '--secure-port=0', // nobody asks it anything, so there is no second port to choose
     '--min-resync-period=30s',

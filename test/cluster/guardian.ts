@@ -1,6 +1,6 @@
 import { type ChildProcess, type SpawnOptions, type StdioOptions, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 // Nothing that we start may outlive us, not even after SIGKILL, when no handler of ours runs. So each cluster has a guardian: a shell that
@@ -12,12 +12,15 @@ import { join } from 'node:path';
 // killed while its environment names our directory (where /proc tells), so that a number which the kernel has given to somebody else
 // is left alone; its command line would not do, since npm writes over its own. The guardian makes the directory, too: it exists no
 // moment without somebody to remove it.
+//
+// What a process leaves behind that goes neither with it nor with the directory (cgroups, say) has a script in <directory>/undo, which the guardian runs
+// when all processes have been killed.
 const variable = 'GUARDED_DIRECTORY';
 
 const guardianScript = `
 directory=$1
 trap '' INT TERM HUP PIPE
-mkdir -m 700 "$directory" "$directory/pids" && echo ready
+mkdir -m 700 "$directory" "$directory/pids" "$directory/undo" && echo ready
 exec >/dev/null 2>&1
 read -r word
 mv "$directory/pids" "$directory/gone"
@@ -25,6 +28,9 @@ for file in "$directory"/gone/*; do
   pid=\${file##*/}
   if [ -r "/proc/$pid/environ" ] && ! grep -qF "${variable}=$directory" "/proc/$pid/environ"; then continue; fi
   kill -KILL "-$pid"
+done
+for script in "$directory"/undo/*; do
+  if [ -f "$script" ]; then sh "$script"; fi
 done
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
   rm -rf "$directory" && exit 0
@@ -49,6 +55,8 @@ export interface GuardedDirectory {
    * us, and in what order the parts go is for us to say.
    */
   launch(command: Command, options: LaunchOptions): ChildProcess;
+  /** Has the shell run `script` when everything launched here has been killed. To be called before what it undoes is done. */
+  undo(name: string, script: string): void;
   /** Ends what still runs in here, and removes the directory. */
   remove(): Promise<void>;
 }
@@ -89,6 +97,12 @@ export async function makeGuardedDirectory(parent: string, prefix: string): Prom
       });
       child.once('exit', () => rmSync(join(path, 'pids', String(child.pid)), { force: true }));
       return child;
+    },
+    undo: (name, script) => {
+      // Renamed when it is whole, from a place where the guardian does not look.
+      const partial = join(path, `${name}.undo`);
+      writeFileSync(partial, script, { mode: 0o600 });
+      renameSync(partial, join(path, 'undo', name));
     },
     remove: async () => {
       guardian.ref(); // its end is all that we wait for: without it Node might end first

@@ -1,4 +1,4 @@
-export { type Binaries, findOrBuildBinaries } from './binaries.ts';
+export { type Binaries, findOrBuildBinaries, findOrBuildNodeBinaries, type NodeBinaries } from './binaries.ts';
 export {
   type Cluster,
   type ClusterOptions,
@@ -7,5 +7,8 @@ export {
   startCluster,
   type User,
 } from './cluster.ts';
+export type { Credential } from './credentials.ts';
+export type { ClusterNetwork } from './flags.ts';
+export type { Command, GuardedDirectory } from './guardian.ts';
 export { type ControlPlaneProcess, StartError } from './process.ts';
 export { readVersions, type Versions } from './versions.ts';

@@ -1,8 +1,9 @@
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { chmod, readdir } from 'node:fs/promises';
 import { arch, homedir, platform } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { z } from 'zod';
+import { installPackages, mayInstallPackages } from './apt.ts';
 import { CommandError, type CommandOptions, run } from './command.ts';
 import { type Progress, withProgress } from './progress.ts';
 
@@ -118,13 +119,9 @@ export async function fetchToolchain(oldGo: string, needed: string, progress: Pr
 }
 
 async function installDebianGo(needed: string, progress: Progress): Promise<void> {
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
+  if (!mayInstallPackages()) return;
   progress(`Go ${needed} is needed and this machine has none: installing Debian's golang-go with apt-get`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  await withProgress(progress, 'Installing golang-go', async () => {
-    await run('apt-get', ['update', '-q'], { env });
-    await run('apt-get', ['install', '-q', '-y', '--no-install-recommends', 'golang-go', 'ca-certificates'], { env });
-  }).catch((error: unknown) => {
+  await installPackages(['golang-go', 'ca-certificates'], progress).catch((error: unknown) => {
     throw new Error(adviceFor(needed, 'this machine has none, and apt-get could not install it', error), {
       cause: error,
     });

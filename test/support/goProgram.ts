@@ -18,7 +18,29 @@ export async function goProgram(directory: string, progress: Progress = noProgre
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
   const ingredients = files.flatMap((file) => [relative(directory, file), readFileSync(file)]);
-  const cache = keyedDirectory('programs', `${name}-${goPlatform()}`, ingredients);
+  return await builtOnce({ directory, name, package: `./${folder}`, ingredients }, progress);
+}
+
+/** Path of the program that the `tool` line for `path` in `directory`/go.mod names. Built when these pins have changed. */
+export async function goTool(directory: string, path: string, progress: Progress = noProgress): Promise<string> {
+  const ingredients = ['go.mod', 'go.sum'].map((file) => readFileSync(join(directory, file)));
+  return await builtOnce(
+    { directory, name: basename(path), package: path, ingredients: [path, ...ingredients] },
+    progress,
+  );
+}
+
+async function builtOnce(
+  of: {
+    readonly directory: string;
+    readonly name: string;
+    readonly package: string;
+    readonly ingredients: readonly (string | Buffer)[];
+  },
+  progress: Progress,
+): Promise<string> {
+  const { directory, name } = of;
+  const cache = keyedDirectory('programs', `${name}-${goPlatform()}`, of.ingredients);
   const program = join(cache, name);
   if (await isIntact(program, false)) return program;
   await withLock(join(cache, 'lock'), `building ${name}`, progress, async () => {
@@ -27,7 +49,7 @@ export async function goProgram(directory: string, progress: Progress = noProgre
     const work = mkdtempSync(join(cache, 'making-'));
     try {
       const output = join(work, name);
-      await goBuild(go, { directory, package: `./${folder}`, name, output }, progress);
+      await goBuild(go, { directory, package: of.package, name, output }, progress);
       await putIntoCache(output, program, 'go');
     } finally {
       rmSync(work, { recursive: true, force: true });
@@ -36,11 +58,11 @@ export async function goProgram(directory: string, progress: Progress = noProgre
   return program;
 }
 
-/** The folders of all Go programs that tests use. */
+/** The folders of all Go programs of our own that tests use. */
 export function goProgramDirectories(): string[] {
   return globSync('**/go.mod', { cwd: testDirectory })
     .map((file) => join(testDirectory, file, '..'))
-    .filter((directory) => directory !== join(testDirectory, 'cluster')) // its tools have a build of their own
+    .filter((directory) => !/^tool\b/m.test(readFileSync(join(directory, 'go.mod'), 'utf8'))) // pins programs of others
     .sort();
 }
 

@@ -1,0 +1,44 @@
+import { CommandError, run } from '../support/command.ts';
+import { type Addresses, chooseAddresses } from './addresses.ts';
+import { machinePath } from './machine.ts';
+import type { Namespaces } from './namespaces.ts';
+
+const env = { PATH: machinePath };
+
+/**
+ * Connects this machine with the node by a pair of virtual interfaces, and makes a route to its pods and Services. The kernel removes all of it with the
+ * node's network. Nothing is translated or forwarded by this machine, so its own firewall rules for what it forwards do not matter.
+ */
+export async function connect(namespaces: Namespaces): Promise<Addresses> {
+  const taken = new Set<string>();
+  for (;;) {
+    const { stdout } = await run('ip', ['-json', 'route', 'show', 'table', 'all'], { env });
+    const addresses = chooseAddresses(JSON.parse(stdout), taken);
+    const name = interfaceName(addresses);
+    try {
+      const peer = ['type', 'veth', 'peer', 'name', 'eth0', 'netns', String(namespaces.pid)];
+      await run('ip', ['link', 'add', name, ...peer], { env });
+    } catch (error) {
+      // The name is what two clusters that start at once compete for.
+      if (!(error instanceof CommandError && error.output.includes('File exists'))) throw error;
+      taken.add(addresses.id);
+      continue;
+    }
+    const { machine, node, linkPrefix, block } = addresses;
+    await run('ip', ['address', 'add', `${machine}/${linkPrefix}`, 'dev', name], { env });
+    await run('ip', ['link', 'set', name, 'up'], { env });
+    await run('ip', ['route', 'add', block, 'via', node, 'dev', name], { env });
+    const inside = async (...words: readonly string[]) => {
+      const [program, ...args] = namespaces.enter(['ip', ...words]);
+      await run(program, args, { env });
+    };
+    await inside('address', 'add', `${node}/${linkPrefix}`, 'dev', 'eth0');
+    await inside('link', 'set', 'eth0', 'up');
+    // It leads no further than to this machine. But an address without a route cannot be asked for at all, not even that of a Service.
+    await inside('route', 'add', 'default', 'via', machine);
+    return addresses;
+  }
+}
+
+/** The machine's end; Linux takes 15 characters. */
+export const interfaceName = (addresses: Addresses): string => `mtls-${addresses.id}`;

@@ -1,0 +1,142 @@
+// What tests run in pods: says what it sees from in there, a line at a time.
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+const usage = `usage: probe watch <file>               prints the file's content whenever it is another
+       probe serve <address> <text>     answers every TCP connection with the text
+       probe ask <address>...           prints what is answered to a TCP connection, asking each until it answers
+       probe api <path>                 prints what the API server answers to the pod's service account`
+
+const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/"
+
+func main() {
+	if len(os.Args) < 3 {
+		fail(errors.New(usage))
+	}
+	argument := os.Args[2]
+	switch os.Args[1] {
+	case "watch":
+		watch(argument)
+	case "serve":
+		fail(serve(argument, os.Args[3]))
+	case "ask":
+		for _, address := range os.Args[2:] {
+			fmt.Printf("%s: %s\n", address, ask(address))
+		}
+	case "api":
+		answer, err := api(argument)
+		if err != nil {
+			fail(err)
+		}
+		fmt.Println(answer)
+	default:
+		fail(errors.New(usage))
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func watch(file string) {
+	last := ""
+	for {
+		content, err := os.ReadFile(file)
+		seen := string(content)
+		if err != nil {
+			seen = err.Error()
+		}
+		if seen != last {
+			fmt.Println(seen)
+			last = seen
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func serve(address, text string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			fmt.Fprintf(connection, "%s to %s", text, connection.RemoteAddr().(*net.TCPAddr).IP)
+			connection.Close()
+		}()
+	}
+}
+
+func ask(address string) string {
+	last := ""
+	for {
+		answer, err := askOnce(address)
+		if err == nil {
+			return answer
+		}
+		if err.Error() != last {
+			last = err.Error()
+			fmt.Fprintln(os.Stderr, last)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func askOnce(address string) (string, error) {
+	connection, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	answer, err := io.ReadAll(connection)
+	return string(answer), err
+}
+
+func api(path string) (string, error) {
+	ca, err := os.ReadFile(serviceAccount + "ca.crt")
+	if err != nil {
+		return "", err
+	}
+	token, err := os.ReadFile(serviceAccount + "token")
+	if err != nil {
+		return "", err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	client := http.Client{
+		Timeout:   10 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
+	}
+	server := net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
+	request, err := http.NewRequest("GET", "https://"+server+path, nil)
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Authorization", "Bearer "+string(token))
+	answer, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d %s", answer.StatusCode, body), nil
+}
