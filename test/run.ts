@@ -1,6 +1,7 @@
 // `npm test [-- file filters and vitest's flags]`: builds what the chosen tests need, runs them, and ends with `N passed, M failed`.
 import { join, relative } from 'node:path';
 import { findOrBuildBinaries } from './cluster/index.ts';
+import { findOrBuildNode, prepareMachine } from './node/index.ts';
 import { goProgram, goProgramDirectories } from './support/goProgram.ts';
 import { printProgress } from './support/progress.ts';
 import { Tally } from './support/tally.ts';
@@ -17,9 +18,21 @@ function needsRealParts(file: string): boolean {
   return path.startsWith('test/') && !path.startsWith('test/support/') && path.split('/').length > 2;
 }
 
+/** Tests in these folders start pods. */
+const foldersWithNode: readonly string[] = ['node'];
+
+function needsNode(file: string): boolean {
+  return foldersWithNode.some((folder) => relative(root, file).startsWith(`test/${folder}/`));
+}
+
 async function prepare(files: readonly string[]): Promise<void> {
   if (!files.some(needsRealParts)) return;
   await findOrBuildBinaries(printProgress);
+  if (files.some(needsNode)) {
+    // Where there can be no node its tests fail and say why; the others run.
+    await prepareMachine(printProgress).catch((error: Error) => printProgress(error.message));
+    await findOrBuildNode(printProgress);
+  }
   for (const directory of goProgramDirectories()) await goProgram(directory, printProgress);
 }
 

@@ -21,7 +21,7 @@ import { type Command, type GuardedDirectory, type LaunchOptions, makeGuardedDir
 import { get } from './http.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 import { findFreePort, isPortTaken } from './port.ts';
-import { ControlPlaneProcess, StartError } from './process.ts';
+import { ControlPlaneProcess, type ProcessSpec, StartError } from './process.ts';
 
 export interface ClusterOptions {
   /** Run kube-controller-manager: garbage collection, namespace deletion, service accounts, aggregated roles (default true). */
@@ -222,10 +222,15 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** A server of this cluster, not yet started. It ends with the cluster at the latest. */
-  process(name: string, command: Command, ready: (signal: AbortSignal) => Promise<boolean>): ControlPlaneProcess {
+  process(
+    name: string,
+    command: Command,
+    ready: ProcessSpec['ready'],
+    more: Pick<ProcessSpec, 'isChild'> = {},
+  ): ControlPlaneProcess {
     const logFile = join(this.directory, 'log', `${name}.log`);
     const [program, ...args] = command;
-    return new ControlPlaneProcess({ name, command: program, args, directory: this.#guarded, logFile, ready });
+    return new ControlPlaneProcess({ name, command: program, args, directory: this.#guarded, logFile, ready, ...more });
   }
 
   /** A serving certificate and its key, from the authority that everybody in this cluster trusts. */

@@ -199,6 +199,7 @@ export function controllerManagerArgs(directory: string, kubeconfig: string, net
     '--secure-port=0', // nobody asks it anything, so there is no second port to choose
     '--min-resync-period=30s',
     '--namespace-sync-period=5s',
+    '--node-monitor-grace-period=20s', // a minute by default until a node counts as lost
     '--kube-api-qps=500',
     '--kube-api-burst=1000',
   ];

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { GuardedDirectory } from './guardian.ts';
 
@@ -15,6 +15,8 @@ export interface ProcessSpec {
   /** Resolves true once the process serves; called again and again until then. */
   readonly ready: (signal: AbortSignal) => Promise<boolean>;
   readonly readyTimeoutMs?: number;
+  /** The command waits for its one child, which is the server (as nsenter does): signals go to that, and its end is the command's. */
+  readonly isChild?: boolean;
 }
 
 /** A part of the control plane could not be started; `log` is the end of what it wrote. */
@@ -24,6 +26,16 @@ export class StartError extends Error {
     super(log === '' ? message : `${message}\n${log}`);
     this.name = 'StartError';
     this.log = log;
+  }
+}
+
+/** undefined before it has one. */
+function childOf(pid: number): number | undefined {
+  try {
+    const [first = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+    return first === '' ? undefined : Number(first);
+  } catch {
+    return undefined; // it has ended
   }
 }
 
@@ -45,7 +57,8 @@ export class ControlPlaneProcess {
 
   /** undefined while it does not run. */
   get pid(): number | undefined {
-    return this.#child?.pid;
+    const pid = this.#child?.pid;
+    return pid !== undefined && this.#spec.isChild === true ? (childOf(pid) ?? pid) : pid;
   }
 
   get running(): boolean {
@@ -110,12 +123,12 @@ export class ControlPlaneProcess {
     const child = this.#child;
     if (child === undefined) return;
     child.ref(); // its end is all that we wait for: without it Node might end first
-    child.kill(signal);
+    this.#signal(signal);
     if (signal !== 'SIGKILL') {
-      child.kill('SIGCONT');
+      this.#signal('SIGCONT');
       const waiting = new AbortController();
       const impatient = delay(patienceMs, undefined, { signal: waiting.signal, ref: false }).then(
-        () => child.kill('SIGKILL'),
+        () => this.#signal('SIGKILL'),
         () => {},
       );
       await this.#ended;
@@ -138,17 +151,32 @@ export class ControlPlaneProcess {
 
   /** Freezes it (SIGSTOP): connections stay open and go silent. */
   pause(): void {
-    this.#signal('SIGSTOP');
+    this.#signalRunning('SIGSTOP');
   }
 
   /** Wakes it again. */
   resume(): void {
-    this.#signal('SIGCONT');
+    this.#signalRunning('SIGCONT');
   }
 
-  #signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+  #signalRunning(signal: 'SIGSTOP' | 'SIGCONT'): void {
     if (this.#child === undefined) throw new Error(`${this.name} does not run`);
-    this.#child.kill(signal);
+    this.#signal(signal);
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const child = this.#child;
+    const server = this.pid;
+    if (child === undefined || server === undefined) return;
+    if (server !== child.pid) {
+      try {
+        process.kill(server, signal);
+      } catch {
+        // It has just ended, and so will the one that waits for it.
+      }
+    }
+    // Who waits stops and goes on together with the other; by all else it learns of the other's end.
+    if (server === child.pid || signal === 'SIGCONT') child.kill(signal);
   }
 
   /** What it has written since it was last started: all of it, or the last `bytes`. */

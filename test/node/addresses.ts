@@ -14,7 +14,6 @@ export interface Addresses {
   readonly pods: string;
   readonly services: string;
   readonly apiService: string;
-  readonly dnsService: string;
 }
 
 export function addressesIn(first: number, second: number): Addresses {
@@ -28,7 +27,6 @@ export function addressesIn(first: number, second: number): Addresses {
     pods: `${base}.64.0/18`,
     services: `${base}.128.0/17`,
     apiService: `${base}.128.1`,
-    dnsService: `${base}.128.10`,
   };
 }
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { findOrBuildNodeBinaries, type NodeBinaries } from '../cluster/index.ts';
-import { goTool } from '../support/goProgram.ts';
+import { goProgram, goTool } from '../support/goProgram.ts';
 import type { Progress } from '../support/progress.ts';
 
 /** Programs that run pods, apart from Kubernetes' own; absolute paths. */
@@ -11,6 +11,8 @@ export interface Runtime {
   /** CNI plugins. */
   readonly ptp: string;
   readonly hostLocal: string;
+  /** CoreDNS. */
+  readonly dns: string;
 }
 
 export type NodePrograms = NodeBinaries & Runtime;
@@ -28,5 +30,6 @@ export async function findOrBuildNode(progress: Progress): Promise<NodePrograms>
     ctr: await tool(`${containerd}/ctr`),
     ptp: await tool(`${plugins}/main/ptp`),
     hostLocal: await tool(`${plugins}/ipam/host-local`),
+    dns: await goProgram(join(import.meta.dirname, 'dns'), progress),
   };
 }

@@ -4,6 +4,11 @@ import type { Credential } from '../cluster/index.ts';
 import type { Addresses } from './addresses.ts';
 import { containerdSocket } from './containerd.ts';
 
+const healthPort = 10_248;
+
+/** Answers 200 when it serves. */
+export const kubeletHealthUrl = (addresses: Addresses): string => `http://${addresses.node}:${healthPort}/healthz`;
+
 export interface KubeletFiles {
   readonly kubeconfig: string;
   readonly caFile: string;
@@ -24,6 +29,8 @@ export function kubeletArgs(
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
     address: of.addresses.node,
+    healthzBindAddress: of.addresses.node,
+    healthzPort: healthPort,
     authentication: { anonymous: { enabled: false }, webhook: { enabled: true }, x509: { clientCAFile: of.caFile } },
     authorization: { mode: 'Webhook' },
     tlsCertFile: write('kubelet.crt', of.serving.certificate),
@@ -31,7 +38,7 @@ export function kubeletArgs(
     containerRuntimeEndpoint: `unix://${containerdSocket}`,
     volumePluginDir: '/var/lib/kubelet/volume-plugins', // by default in /usr, which is the machine's
     clusterDomain: 'cluster.local',
-    clusterDNS: [of.addresses.dnsService],
+    clusterDNS: [of.addresses.node],
     resolvConf: '', // the machine's name servers cannot be reached from here
     failSwapOn: false,
     failCgroupV1: false, // refused by default since 1.35
@@ -52,6 +59,8 @@ export function kubeletArgs(
     configMapAndSecretChangeDetectionStrategy: 'Watch',
     syncFrequency: '1s',
     nodeStatusUpdateFrequency: '1s',
+    nodeStatusReportFrequency: '1m', // where nothing has changed
+    nodeLeaseDurationSeconds: 20, // renewed four times as often: the sign of life
   };
   return [
     `--config=${write('kubelet.json', JSON.stringify(config, null, 2))}`,

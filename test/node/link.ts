@@ -7,9 +7,9 @@ const env = { PATH: machinePath };
 
 /**
  * Connects this machine with the node by a pair of virtual interfaces, and makes a route to its pods and Services. The kernel removes all of it with the
- * node's network. Nothing is translated or forwarded by this machine, so its own firewall rules for what it forwards do not matter.
+ * node's network. `directory` is its cluster's. Nothing is translated or forwarded by this machine, so its own firewall rules for what it forwards do not matter.
  */
-export async function connect(namespaces: Namespaces): Promise<Addresses> {
+export async function connect(namespaces: Namespaces, directory: string): Promise<Addresses> {
   const taken = new Set<string>();
   for (;;) {
     const { stdout } = await run('ip', ['-json', 'route', 'show', 'table', 'all'], { env });
@@ -25,6 +25,7 @@ export async function connect(namespaces: Namespaces): Promise<Addresses> {
       continue;
     }
     const { machine, node, linkPrefix, block } = addresses;
+    await run('ip', ['link', 'set', name, 'alias', directory], { env }); // whose it is, for whoever looks at them
     await run('ip', ['address', 'add', `${machine}/${linkPrefix}`, 'dev', name], { env });
     await run('ip', ['link', 'set', name, 'up'], { env });
     await run('ip', ['route', 'add', block, 'via', node, 'dev', name], { env });

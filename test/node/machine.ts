@@ -10,7 +10,6 @@ const packages = {
   nft: 'nftables',
   nsenter: 'util-linux',
   runc: 'runc', // a build of it needs a C compiler and libseccomp's headers
-  setpriv: 'util-linux',
   unshare: 'util-linux',
 } as const;
 

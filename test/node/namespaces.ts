@@ -33,13 +33,13 @@ ip link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward
 echo ready
 exec >/dev/null
-while :; do sleep 3600 & wait $!; done
+while :; do sleep 3600 & wait $! || :; done
 `;
 
 export interface Namespaces {
   /** A process of this machine that is in its network. */
   readonly pid: number;
-  /** The words that run a command in there. It ends with the process that they start, and that with the guarded directory. */
+  /** The words that run a command in there, as the child of a process that stays outside and waits for it. */
   enter(command: Command): Command;
 }
 
@@ -83,10 +83,6 @@ export async function makeNamespaces(guarded: GuardedDirectory, directory: strin
       '--',
       '/usr/bin/env',
       `PATH=${machinePath}`,
-      // nsenter waits outside while its child runs in there: without it the child would live on.
-      'setpriv',
-      '--pdeathsig=KILL',
-      '--',
       ...command,
     ],
   };

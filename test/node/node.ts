@@ -10,8 +10,9 @@ import { waitFor } from '../support/waitFor.ts';
 import type { Addresses } from './addresses.ts';
 import type { NodePrograms } from './binaries.ts';
 import { containerdArgs, containerdSocket } from './containerd.ts';
+import { dnsArgs, dnsReadyUrl } from './dns.ts';
 import { pauseImage } from './images.ts';
-import { kubeletArgs } from './kubelet.ts';
+import { kubeletArgs, kubeletHealthUrl } from './kubelet.ts';
 import type { Namespaces } from './namespaces.ts';
 import { proxyArgs, proxyHealthUrl } from './proxy.ts';
 
@@ -28,11 +29,11 @@ export interface NodeParts {
 
 export const nodeName = 'node';
 
-/** Starts containerd, kubelet and kube-proxy in namespaces of their own, and resolves when the node takes pods. */
+/** Starts containerd, kubelet, kube-proxy and CoreDNS in the node's namespaces, and resolves when the node takes pods. */
 export async function startNode(parts: NodeParts, pause: Buffer): Promise<Node> {
   const { cluster, programs, namespaces, addresses, cgroup, directory } = parts;
   const inside = (name: string, command: Command, ready: (signal: AbortSignal) => Promise<boolean>) =>
-    cluster.process(name, namespaces.enter(command), ready);
+    cluster.process(name, namespaces.enter(command), ready, { isChild: true });
   const socket = join(directory, containerdSocket);
   const containerd = inside(
     'containerd',
@@ -47,16 +48,30 @@ export async function startNode(parts: NodeParts, pause: Buffer): Promise<Node> 
     cgroup,
     addresses,
   });
-  const kubelet = inside('kubelet', [programs.kubelet, ...forKubelet], (signal) => isReady(cluster, signal));
+  const kubelet = inside(
+    'kubelet',
+    [programs.kubelet, ...forKubelet],
+    async (signal) => (await answers(kubeletHealthUrl(addresses), signal)) && (await isReady(cluster, signal)),
+  );
   const kubeconfig = await cluster.kubeconfigFor({ name: 'system:kube-proxy' });
   const forProxy = proxyArgs(directory, { kubeconfig, name: nodeName, addresses });
-  const proxy = inside('kube-proxy', [programs.kubeProxy, ...forProxy], async (signal) => {
-    return (await get(proxyHealthUrl(addresses), { signal })).status === 200;
-  });
-  const node = new Node(parts, { containerd, kubelet, proxy });
+  const proxy = inside('kube-proxy', [programs.kubeProxy, ...forProxy], (signal) =>
+    answers(proxyHealthUrl(addresses), signal),
+  );
+  const forDns = await dnsArgs(directory, { cluster, addresses });
+  const dns = inside('coredns', [programs.dns, ...forDns], (signal) => answers(dnsReadyUrl(addresses), signal));
+  const node = new Node(parts, { containerd, kubelet, proxy, dns });
   await containerd.start();
-  await Promise.all([node.load(pause), kubelet.start(), proxy.start()]);
+  await Promise.all([node.load(pause), kubelet.start(), proxy.start(), dns.start()]);
   return node;
+}
+
+/** What runs on it, pods apart. */
+export interface NodeProcesses {
+  readonly containerd: ControlPlaneProcess;
+  readonly kubelet: ControlPlaneProcess;
+  readonly proxy: ControlPlaneProcess;
+  readonly dns: ControlPlaneProcess;
 }
 
 /** A machine of a cluster that runs pods. It goes with the cluster. */
@@ -64,25 +79,14 @@ export class Node {
   readonly name = nodeName;
   readonly addresses: Addresses;
   readonly cgroup: string;
-  readonly containerd: ControlPlaneProcess;
-  readonly kubelet: ControlPlaneProcess;
-  readonly proxy: ControlPlaneProcess;
+  readonly processes: NodeProcesses;
   readonly #parts: NodeParts;
 
-  constructor(
-    parts: NodeParts,
-    processes: {
-      readonly containerd: ControlPlaneProcess;
-      readonly kubelet: ControlPlaneProcess;
-      readonly proxy: ControlPlaneProcess;
-    },
-  ) {
+  constructor(parts: NodeParts, processes: NodeProcesses) {
     this.#parts = parts;
+    this.processes = processes;
     this.addresses = parts.addresses;
     this.cgroup = parts.cgroup;
-    this.containerd = processes.containerd;
-    this.kubelet = processes.kubelet;
-    this.proxy = processes.proxy;
   }
 
   /** On which this machine and all pods reach it. */
@@ -138,8 +142,12 @@ export class Node {
     await run(program, args).catch((error: unknown) => {
       if (!(error instanceof CommandError)) throw error; // a signal to itself, too
     });
-    await Promise.all([this.kubelet.kill(), this.proxy.kill(), this.containerd.kill()]);
+    await Promise.all(Object.values(this.processes).map((process) => process.kill()));
   }
+}
+
+async function answers(url: string, signal: AbortSignal): Promise<boolean> {
+  return (await get(url, { signal })).status === 200;
 }
 
 function takesConnections(socket: string): Promise<boolean> {

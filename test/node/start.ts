@@ -36,7 +36,7 @@ export async function startClusterWithNode(options: ClusterWithNodeOptions = {})
       const cgroup = basename(guarded.path);
       makeCgroups(guarded, cgroup);
       const namespaces = await makeNamespaces(guarded, directory);
-      const addresses = await connect(namespaces);
+      const addresses = await connect(namespaces, guarded.path);
       place = { directory, cgroup, namespaces, addresses };
       const { machine, services, apiService } = addresses;
       return { address: machine, serviceRange: services, apiServiceAddress: apiService };
