@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -90,6 +90,26 @@ test('what still runs in a directory ends with it, children and all', async () =
   expect(survivors().length).toBeGreaterThanOrEqual(3); // the guardian, the child and its own
   await directory.remove();
   await expectNothingLeft();
+  await end(child);
+});
+
+test('what a process leaves elsewhere is undone when all have ended, and before the directory goes', async () => {
+  const directory = await makeGuardedDirectory(parent, 'guarded-');
+  const undone = join(parent, 'undone');
+  directory.undo(
+    'first',
+    `ls '${directory.path}' >'${undone}'; kill -0 "$(cat '${directory.path}/pid')" || echo ended >>'${undone}'`,
+  );
+  directory.undo('second', `echo second >>'${undone}'`);
+  const child = directory.launch(['/bin/sh', '-c', 'echo $$ >pid; echo started; sleep 600'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await untilStarted(child);
+  await directory.remove();
+  const said = readFileSync(undone, 'utf8').trim().split('\n');
+  rmSync(undone);
+  expect(said).toContain('pid');
+  expect(said.slice(-2)).toEqual(['ended', 'second']);
   await end(child);
 });
 

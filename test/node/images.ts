@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { goProgram } from '../support/goProgram.ts';
-import type { Progress } from '../support/progress.ts';
+import { noProgress, type Progress } from '../support/progress.ts';
 import { makeImage } from './image.ts';
 
 /** Every pod begins with it. */
@@ -9,11 +9,11 @@ export const pauseImage = 'localhost/pause:1';
 /** Of test/node/probe: what tests run in pods. */
 export const probeImage = 'localhost/probe:1';
 
-export async function makePauseImage(progress: Progress): Promise<Buffer> {
+export async function makePauseImage(progress: Progress = noProgress): Promise<Buffer> {
   return await imageOf(pauseImage, 'pause', progress);
 }
 
-export async function makeProbeImage(progress: Progress): Promise<Buffer> {
+export async function makeProbeImage(progress: Progress = noProgress): Promise<Buffer> {
   return await imageOf(probeImage, 'probe', progress);
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { cgroupHierarchies, missingControllers } from './machine.ts';
+import { cgroupHierarchies, obstacles } from './machine.ts';
 
 const disk = '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw';
 const v1 = (controller: string) =>
@@ -23,5 +23,12 @@ test.each([
   ['none', [], ['no cgroups are mounted']],
   ['only those of a container', [inContainer], ['no cgroups are mounted']],
 ])('what is missing with %s is said', (_, lines, problems) => {
-  expect(missingControllers(text(...lines))).toEqual(problems);
+  expect(obstacles({ platform: 'linux', uid: 0, mountinfo: () => text(...lines) })).toEqual(problems);
+});
+
+test.each([
+  ['darwin', 0, 'this is not Linux'],
+  ['linux', 1_000, 'it needs root, for namespaces, mounts and cgroups'],
+] as const)('on %s, user %i: %s', (platform, uid, problem) => {
+  expect(obstacles({ platform, uid, mountinfo: () => text(v2) })).toEqual([problem]);
 });

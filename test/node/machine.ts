@@ -26,10 +26,11 @@ export const machinePath = [process.env['PATH'] ?? '', '/usr/local/sbin', '/usr/
  * @throws with everything that is in the way.
  */
 export async function prepareMachine(progress: Progress): Promise<void> {
-  const problems: string[] = [];
-  if (process.platform !== 'linux') problems.push('this is not Linux');
-  else if (process.getuid?.() !== 0) problems.push('it needs root, for namespaces, mounts and cgroups');
-  else problems.push(...missingControllers(readFileSync('/proc/self/mountinfo', 'utf8')));
+  const problems = obstacles({
+    platform: process.platform,
+    uid: process.getuid?.(),
+    mountinfo: () => readFileSync('/proc/self/mountinfo', 'utf8'),
+  });
   const missing = Object.entries(packages).filter(([program]) => !isOnPath(program));
   if (missing.length > 0) {
     const wanted = [...new Set(missing.map(([, name]) => name))];
@@ -40,6 +41,17 @@ export async function prepareMachine(progress: Progress): Promise<void> {
     } else problems.push(`it needs ${programs}, as in Debian's packages ${wanted.join(', ')}`);
   }
   if (problems.length > 0) throw new Error(`A node cannot run on this machine: ${problems.join('; ')}.`);
+}
+
+/** What is in the way of a node, whatever may be installed. */
+export function obstacles(machine: {
+  readonly platform: NodeJS.Platform;
+  readonly uid: number | undefined;
+  readonly mountinfo: () => string;
+}): string[] {
+  if (machine.platform !== 'linux') return ['this is not Linux'];
+  if (machine.uid !== 0) return ['it needs root, for namespaces, mounts and cgroups'];
+  return missingControllers(machine.mountinfo());
 }
 
 function isOnPath(program: string): boolean {
@@ -70,8 +82,7 @@ export function cgroupHierarchies(mountinfo: string): Hierarchy[] {
   });
 }
 
-/** What is in the way, for people. */
-export function missingControllers(mountinfo: string): string[] {
+function missingControllers(mountinfo: string): string[] {
   const hierarchies = cgroupHierarchies(mountinfo);
   if (hierarchies.length === 0) return ['no cgroups are mounted'];
   const ofV1 = hierarchies.flatMap((hierarchy) => hierarchy.controllers ?? []);

@@ -39,6 +39,8 @@ while :; do sleep 3600 & wait $! || :; done
 export interface Namespaces {
   /** A process of this machine that is in its network. */
   readonly pid: number;
+  /** Put before a command it is run in there, with the PATH that there is. */
+  readonly prefix: Command;
   /** The words that run a command in there, as the child of a process that stays outside and waits for it. */
   enter(command: Command): Command;
 }
@@ -73,17 +75,6 @@ export async function makeNamespaces(guarded: GuardedDirectory, directory: strin
   stdout.destroy();
   shell.unref();
   const of = `/proc/${pid}/ns`;
-  return {
-    pid,
-    enter: (command) => [
-      'nsenter',
-      `--mount=${of}/mnt`,
-      `--net=${of}/net`,
-      `--pid=${of}/pid_for_children`,
-      '--',
-      '/usr/bin/env',
-      `PATH=${machinePath}`,
-      ...command,
-    ],
-  };
+  const prefix: Command = ['nsenter', `--mount=${of}/mnt`, `--net=${of}/net`, `--pid=${of}/pid_for_children`, '--'];
+  return { pid, prefix, enter: (command) => [...prefix, '/usr/bin/env', `PATH=${machinePath}`, ...command] };
 }

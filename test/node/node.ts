@@ -99,6 +99,12 @@ export class Node {
     return this.#parts.namespaces.enter(command);
   }
 
+  /** For people: imports an archive of images from standard input. */
+  get importCommand(): string {
+    const { namespaces, programs } = this.#parts;
+    return [...namespaces.prefix, programs.ctr, '--namespace=k8s.io', 'images', 'import', '-'].join(' ');
+  }
+
   /** Imports an archive of images (OCI or Docker's), a file or its bytes, and resolves when pods can use them. */
   async load(archive: string | Buffer): Promise<void> {
     await this.#ctr(['images', 'import', '-'], archive);
