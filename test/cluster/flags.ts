@@ -57,7 +57,7 @@ export function writeConfiguration(
   );
   write(files.servingCertificate, serving.certificate);
   write(files.servingKey, serving.key);
-  // Who reads logs through the API server is authorized by it; a kubelet asks it only about the API server itself.
+  // With it the API server gets logs and the like from kubelets, for users whom it has authorized itself.
   const kubeletClient = of.authority.client('kube-apiserver-kubelet-client', ['system:masters']);
   write(files.kubeletClientCertificate, kubeletClient.certificate);
   write(files.kubeletClientKey, kubeletClient.key);

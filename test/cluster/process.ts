@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { GuardedDirectory } from './guardian.ts';
 
@@ -34,7 +34,8 @@ function childOf(pid: number): number | undefined {
   try {
     const [first = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
     return first === '' ? undefined : Number(first);
-  } catch {
+  } catch (error) {
+    if (existsSync(`/proc/${pid}`)) throw error; // a kernel without CONFIG_PROC_CHILDREN
     return undefined; // it has ended
   }
 }
