@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
-import { buildOperator, operatorEnvironment, operatorNodeFlags } from './build.ts';
+import { buildOperator, operatorEnvironment, operatorNodeFlags } from '../build.ts';
 
 const usage = `Usage: npm run operator -- --kubeconfig FILE [flags of the operator]
 

@@ -4,7 +4,6 @@
  * WorkloadCertificates would mean being every service account of the namespace.
  */
 import { GROUP, VERSION, workloadCertificateKind } from './kinds.ts';
-import { operatorAccount } from './rbac.ts';
 
 const POLICY_NAME = `serviceaccounts.${workloadCertificateKind.crdName}`;
 
@@ -27,7 +26,8 @@ const message =
   'account: ask for the verb "impersonate" on serviceaccounts in this namespace (the role "edit" has it), or leave ' +
   'serviceAccountName out';
 
-export const serviceAccountPolicy = {
+/** @param operator the user name of the operator's service account, which asks on behalf of others. */
+export const serviceAccountPolicy = (operator: string) => ({
   apiVersion: 'admissionregistration.k8s.io/v1',
   kind: 'ValidatingAdmissionPolicy',
   metadata: { name: POLICY_NAME, labels: { 'app.kubernetes.io/name': 'mtls-operator' } },
@@ -45,7 +45,7 @@ export const serviceAccountPolicy = {
       ],
     },
     variables: [
-      { name: 'operator', expression: `'system:serviceaccount:${operatorAccount.namespace}:${operatorAccount.name}'` },
+      { name: 'operator', expression: `'${operator}'` },
       { name: 'account', expression: "object.spec.?serviceAccountName.orValue('')" },
       { name: 'unchanged', expression: ['oldObject != null', ...unchanged].join(' && ') },
       {
@@ -68,7 +68,7 @@ export const serviceAccountPolicy = {
       },
     ],
   },
-};
+});
 
 export const serviceAccountPolicyBinding = {
   apiVersion: 'admissionregistration.k8s.io/v1',

@@ -1,39 +1,50 @@
 /**
- * Writes what is generated from this folder: crds/, the operator's permissions and docs/reference.md. With --check it
+ * Writes what is generated from this folder: crds/, the operator's permissions, their like in the chart, and docs/reference.md. With --check it
  * writes nothing and fails if a file is out of date, missing or left over.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { serviceAccountPolicy, serviceAccountPolicyBinding } from './admission.ts';
+import { kindTemplate, OPERATOR_USER, ruleTemplates } from './chart.ts';
 import { customResourceDefinition, kindDefinitions } from './crd.ts';
-import { clusterRules, editRole, operatorRbac, ownNamespaceRules, viewRole } from './rbac.ts';
+import { editRole, everywhereRules, operatorAccount, operatorRbac, ownNamespaceRules, viewRole } from './rbac.ts';
 import { reference } from './reference.ts';
 import { yamlFile } from './yamlFile.ts';
 
 export const repository = join(import.meta.dirname, '..', '..');
 
 /** Folders in which every file is generated. */
-const generatedFolders = ['crds'];
+const generatedFolders = ['crds', 'charts/mtls-operator/templates/kinds'];
 
 /** Text by path below the repository. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
-  for (const definition of kindDefinitions) {
-    files.set(`crds/${definition.kind.plural}.yaml`, yamlFile([customResourceDefinition(definition)]));
+  const user = `system:serviceaccount:${operatorAccount.namespace}:${operatorAccount.name}`;
+  for (const [name, object] of kindObjects(user)) files.set(`crds/${name}.yaml`, yamlFile([object]));
+  for (const [name, object] of kindObjects(OPERATOR_USER)) {
+    files.set(`charts/mtls-operator/templates/kinds/${name}.yaml`, kindTemplate(object));
   }
-  files.set('crds/policy-serviceaccounts.yaml', yamlFile([serviceAccountPolicy]));
-  files.set('crds/policy-serviceaccounts-binding.yaml', yamlFile([serviceAccountPolicyBinding]));
-  files.set('crds/role-edit.yaml', yamlFile([editRole]));
-  files.set('crds/role-view.yaml', yamlFile([viewRole]));
+  files.set('charts/mtls-operator/templates/_rules.tpl', ruleTemplates());
   files.set(
     'charts/mtls-operator/files/rbac.yaml',
     yamlFile(operatorRbac, [
-      ...clusterRules.map(({ why }, index) => [1, ['rules', index], why] as const),
+      ...everywhereRules.map(({ why }, index) => [1, ['rules', index], why] as const),
       ...ownNamespaceRules.map(({ why }, index) => [3, ['rules', index], why] as const),
     ]),
   );
   files.set('docs/reference.md', reference());
   return files;
+}
+
+/** What has to be in a cluster for our kinds to be used in it, by the name of its file. */
+function kindObjects(operator: string): readonly (readonly [name: string, object: object])[] {
+  return [
+    ...kindDefinitions.map((definition) => [definition.kind.plural, customResourceDefinition(definition)] as const),
+    ['policy-serviceaccounts', serviceAccountPolicy(operator)],
+    ['policy-serviceaccounts-binding', serviceAccountPolicyBinding],
+    ['role-edit', editRole],
+    ['role-view', viewRole],
+  ];
 }
 
 /** Paths whose file differs from what would be written. */

@@ -22,8 +22,26 @@ export interface ReasonedRule {
 const wcert = workloadCertificateKind.plural;
 const mca = certificateAuthorityKind.plural;
 
-/** In every namespace. */
+/** What has no namespace, or has to be seen of all of them. */
 export const clusterRules: readonly ReasonedRule[] = [
+  {
+    why: 'To make the authority "default" where there is none, and to hold one that is in use by a finalizer (a merge patch of metadata).',
+    rule: { apiGroups: [GROUP], resources: [mca], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
+  },
+  {
+    why: 'To say how an authority fares.',
+    rule: { apiGroups: [GROUP], resources: [`${mca}/status`], verbs: ['patch'] },
+  },
+  {
+    why: 'Labels of namespaces decide which names a namespace may have.',
+    rule: { apiGroups: [''], resources: ['namespaces'], verbs: ['get', 'list', 'watch'] },
+  },
+];
+
+const events = { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] };
+
+/** In the namespaces that are served: all of them, or those that were named. */
+export const servedRules: readonly ReasonedRule[] = [
   {
     why: 'To see what is asked for. The spec of a WorkloadCertificate is never written.',
     rule: { apiGroups: [GROUP], resources: [wcert], verbs: ['get', 'list', 'watch'] },
@@ -40,41 +58,41 @@ export const clusterRules: readonly ReasonedRule[] = [
     rule: { apiGroups: [GROUP], resources: [`${wcert}/finalizers`], verbs: ['update'] },
   },
   {
-    why: 'To make the authority "default" where there is none, and to hold one that is in use by a finalizer (a merge patch of metadata).',
-    rule: { apiGroups: [GROUP], resources: [mca], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
-  },
-  {
-    why: 'To say how an authority fares.',
-    rule: { apiGroups: [GROUP], resources: [`${mca}/status`], verbs: ['patch'] },
-  },
-  {
-    why: 'Labels of namespaces decide which names a namespace may have.',
-    rule: { apiGroups: [''], resources: ['namespaces'], verbs: ['get', 'list', 'watch'] },
-  },
-  {
     why:
       'Keys and certificates are written into Secrets, and watched so that damage is mended. RBAC cannot narrow ' +
       'this to our own Secrets: the operator can ' +
-      'read every Secret. There is no delete here, and no patch: what is written is written whole.',
+      'read every Secret here. There is no delete, and no patch: what is written is written whole.',
     rule: { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch', 'create', 'update'] },
   },
   {
     why: 'To tell of failures, conflicts and first issuances beside the object that they are about.',
-    rule: { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+    rule: events,
   },
 ];
 
-/** In the operator's own namespace. */
+/** In the operator's own namespace, whatever else is served. */
 export const ownNamespaceRules: readonly ReasonedRule[] = [
   {
     why: 'One of several replicas leads: the Lease says which.',
     rule: { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
   },
   {
-    why: 'To mark CA generations as retired, and to remove their keys once they have expired.',
-    rule: { apiGroups: [''], resources: ['secrets'], verbs: ['patch', 'delete'] },
+    why:
+      'The keys of the CAs: each generation is a Secret that is made once, marked when it is retired, and removed when it ' +
+      'has expired.',
+    rule: {
+      apiGroups: [''],
+      resources: ['secrets'],
+      verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
+    },
   },
 ];
+
+/** In the namespace `default`, where Kubernetes keeps the events about what has no namespace. */
+export const authorityEventRules: readonly ReasonedRule[] = [{ why: 'To tell how authorities fare.', rule: events }];
+
+/** What the ClusterRole of an operator for the whole cluster holds. */
+export const everywhereRules: readonly ReasonedRule[] = [...clusterRules, ...servedRules];
 
 const named = (name: string, labels: Readonly<Record<string, string>> = {}) => ({
   name,
@@ -85,7 +103,7 @@ const role = (kind: 'Role' | 'ClusterRole', namespace?: string) => ({
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind,
   metadata: { ...named(operatorAccount.name), ...(namespace === undefined ? {} : { namespace }) },
-  rules: (kind === 'Role' ? ownNamespaceRules : clusterRules).map(({ rule }) => rule),
+  rules: (kind === 'Role' ? ownNamespaceRules : everywhereRules).map(({ rule }) => rule),
 });
 
 const binding = (kind: 'Role' | 'ClusterRole', namespace?: string) => ({
@@ -96,7 +114,7 @@ const binding = (kind: 'Role' | 'ClusterRole', namespace?: string) => ({
   subjects: [{ kind: 'ServiceAccount', ...operatorAccount }],
 });
 
-/** Everything that the operator needs to act, except its namespace. */
+/** Everything that the operator needs to act on the whole cluster, except its namespace. What the chart grants by default, as one file. */
 export const operatorRbac: readonly object[] = [
   {
     apiVersion: 'v1',

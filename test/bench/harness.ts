@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { buildOperator, operatorEnvironment, operatorNodeFlags } from '../../build.ts';
 import { workloadCertificateKind } from '../../src/api/index.ts';
 import {
   createMetrics,
@@ -14,7 +15,6 @@ import {
   systemClock,
   type Transport,
 } from '../../src/kube/index.ts';
-import { buildOperator, operatorEnvironment, operatorNodeFlags } from '../build.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { installOperator, type OperatorProcess, startOperatorProcess } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';

@@ -2,7 +2,7 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildOperator } from '../build.ts';
+import { buildOperator } from '../../build.ts';
 import { type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
 import { type Cluster, readVersions, startCluster } from '../cluster/index.ts';
 import { makeCorporateCa } from '../support/corporateCa.ts';

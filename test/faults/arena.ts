@@ -1,7 +1,7 @@
 /** What the fault tests share: a control plane whose history can be read, with the operator's bundle, permissions and authority in place. */
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildOperator } from '../build.ts';
+import { buildOperator } from '../../build.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { installOperator, OPERATOR_NAMESPACE } from '../support/operator.ts';
 import type { Progress } from '../support/progress.ts';

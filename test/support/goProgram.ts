@@ -21,11 +21,20 @@ export async function goProgram(directory: string, progress: Progress = noProgre
   return await builtOnce({ directory, name, package: `./${folder}`, ingredients }, progress);
 }
 
-/** Path of the program that the `tool` line for `path` in `directory`/go.mod names. Built when these pins have changed. */
-export async function goTool(directory: string, path: string, progress: Progress = noProgress): Promise<string> {
-  const ingredients = ['go.mod', 'go.sum'].map((file) => readFileSync(join(directory, file)));
+/**
+ * Path of the program that the `tool` line for `path` in `directory`/go.mod names. Built when these pins have changed.
+ * @param values for the linker, where a program wants to be told its version
+ */
+export async function goTool(
+  directory: string,
+  path: string,
+  progress: Progress = noProgress,
+  values: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const pins = ['go.mod', 'go.sum'].map((file) => readFileSync(join(directory, file)));
+  const told = Object.entries(values).flat();
   return await builtOnce(
-    { directory, name: basename(path), package: path, ingredients: [path, ...ingredients] },
+    { directory, name: basename(path), package: path, ingredients: [path, ...pins, ...told], values },
     progress,
   );
 }
@@ -36,10 +45,11 @@ async function builtOnce(
     readonly name: string;
     readonly package: string;
     readonly ingredients: readonly (string | Buffer)[];
+    readonly values?: Readonly<Record<string, string>>;
   },
   progress: Progress,
 ): Promise<string> {
-  const { directory, name } = of;
+  const { directory, name, values } = of;
   const cache = keyedDirectory('programs', `${name}-${goPlatform()}`, of.ingredients);
   const program = join(cache, name);
   if (await isIntact(program, false)) return program;
@@ -49,7 +59,8 @@ async function builtOnce(
     const work = mkdtempSync(join(cache, 'making-'));
     try {
       const output = join(work, name);
-      await goBuild(go, { directory, package: of.package, name, output }, progress);
+      const build = { directory, package: of.package, name, output };
+      await goBuild(go, values === undefined ? build : { ...build, values }, progress);
       await putIntoCache(output, program, 'go');
     } finally {
       rmSync(work, { recursive: true, force: true });

@@ -3,7 +3,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
-const root = join(import.meta.dirname, '..');
+const root = import.meta.dirname;
 
 /** Where the bundle goes. */
 export const operatorBundle = join(root, 'dist', 'main.js');
@@ -36,6 +36,8 @@ export async function buildOperator(): Promise<string> {
     format: 'esm',
     target: 'node24',
     sourcemap: 'linked',
+    // They name files and lines; the text is in the repository, and would be most of the image's own layer.
+    sourcesContent: false,
     // The text stays in memory for as long as the process runs. Names are kept: they stand in stack traces.
     minifyWhitespace: true,
     minifySyntax: true,
