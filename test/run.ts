@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { findOrBuildBinaries } from './cluster/index.ts';
 import { findOrBuildNode, prepareMachine } from './node/index.ts';
 import { goProgram, goProgramDirectories } from './support/goProgram.ts';
+import { helmProgram } from './support/helm.ts';
 import { printProgress } from './support/progress.ts';
 import { Tally } from './support/tally.ts';
 
@@ -25,6 +26,8 @@ function needsNode(file: string): boolean {
   return foldersWithNode.some((folder) => relative(root, file).startsWith(`test/${folder}/`));
 }
 
+const needsHelm = (file: string): boolean => /^test\/(?:chart\/|readme)/.test(relative(root, file));
+
 async function prepare(files: readonly string[]): Promise<void> {
   if (!files.some(needsRealParts)) return;
   await findOrBuildBinaries(printProgress);
@@ -34,6 +37,7 @@ async function prepare(files: readonly string[]): Promise<void> {
     await findOrBuildNode(printProgress);
   }
   for (const directory of goProgramDirectories()) await goProgram(directory, printProgress);
+  if (files.some(needsHelm)) await helmProgram(printProgress);
 }
 
 async function main(): Promise<number> {

@@ -19,10 +19,8 @@ export function helmProgram(progress: Progress = noProgress): Promise<string> {
   });
 }
 
-export interface Helm {
-  /** Runs helm and resolves with its stdout. @throws CommandError */
-  (...args: readonly string[]): Promise<string>;
-}
+/** Runs helm and resolves with its stdout. @throws CommandError */
+export type Helm = (...args: readonly string[]) => Promise<string>;
 
 /** helm with nothing of the user's: no repositories, no plugins, no kubeconfig but the cluster's. @param home for its caches */
 export async function helmFor(home: string, cluster?: Pick<Cluster, 'kubeconfig'>): Promise<Helm> {
