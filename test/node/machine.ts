@@ -54,7 +54,8 @@ export function obstacles(machine: {
   return missingControllers(machine.mountinfo());
 }
 
-function isOnPath(program: string): boolean {
+/** Whether a program of this name can be run. */
+export function isOnPath(program: string): boolean {
   return machinePath.split(delimiter).some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK);
