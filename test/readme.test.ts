@@ -1,15 +1,21 @@
 // What README.md says is what happens: every block in it is run or applied, in its order, against a real control plane.
-import type { ChildProcess } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { startController } from './chart/chart.ts';
 import { type GuardedDirectory, makeGuardedDirectory } from './cluster/guardian.ts';
 import { type Cluster, startCluster } from './cluster/index.ts';
-import { CommandError, run } from './support/command.ts';
+import { type Dockerd, startDockerd } from './docker/dockerd.ts';
+import { docker } from './docker/machine.ts';
+import { loadBases } from './image/bases.ts';
+import { CommandError } from './support/command.ts';
+import { type CommandLine, commandLine } from './support/commandLine.ts';
+import { helmProgram } from './support/helm.ts';
 import { fencedBlocks, inlineCode, linkedFiles, troubleshootingReasons } from './support/markdown.ts';
+import type { OperatorProcess } from './support/operator.ts';
+import { printProgress } from './support/progress.ts';
 import { authorityReasons, certificateReasons } from './support/reasons.ts';
 import { waitFor } from './support/waitFor.ts';
 
@@ -18,51 +24,30 @@ const readme = readFileSync(join(root, 'README.md'), 'utf8');
 
 let cluster: Cluster;
 let guarded: GuardedDirectory;
-let env: NodeJS.ProcessEnv;
-let operator: ChildProcess | undefined;
-const operatorLines: string[] = [];
+let dockerd: Dockerd;
+let shell: CommandLine;
+let operator: OperatorProcess | undefined;
 
 beforeAll(async () => {
   guarded = await makeGuardedDirectory(tmpdir(), 'mtls-operator-readme-');
   cluster = await startCluster();
-  // The home of somebody whose current cluster is this one. Caches stay where they are.
-  const home = join(guarded.path, 'home');
-  mkdirSync(join(home, '.kube'), { recursive: true });
-  copyFileSync(cluster.kubeconfig, join(home, '.kube', 'config'));
-  const bin = join(guarded.path, 'bin');
-  mkdirSync(bin);
-  symlinkSync(cluster.binaries.kubectl, join(bin, 'kubectl'));
-  const { KUBECONFIG: _, ...inherited } = process.env;
-  env = { ...inherited, HOME: home, TMPDIR: guarded.path, PATH: `${bin}:${inherited['PATH'] ?? ''}` };
+  dockerd = await startDockerd({ progress: printProgress });
+  await loadBases(dockerd, printProgress);
+  const programs = { helm: await helmProgram(printProgress), docker };
+  shell = commandLine(guarded.path, cluster, programs, { DOCKER_HOST: dockerd.host, DOCKER_BUILDKIT: '1' });
 });
 
 afterAll(async () => {
-  if (operator?.pid !== undefined && operator.exitCode === null) process.kill(-operator.pid, 'SIGTERM');
+  await operator?.stop();
+  await dockerd?.remove();
   await cluster?.stop();
   await guarded?.remove();
 });
 
-async function runScript(script: string): Promise<string> {
-  const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', script], { cwd: root, env });
-  return stdout;
-}
-
-/** Like a terminal in which the command stays in the foreground. */
-async function runOperator(command: string): Promise<void> {
-  // Another port than the default, which somebody on this machine may have.
-  const line = `${command.trim()} --health-port 0 --health-host 127.0.0.1`;
-  operator = guarded.launch(['bash', '-c', line], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
-  for (const stream of [operator.stdout, operator.stderr]) {
-    if (stream !== null) createInterface({ input: stream }).on('line', (text) => operatorLines.push(text));
-  }
-  await waitFor(
-    'the operator to have judged every certificate',
-    () => {
-      if (operator?.exitCode !== null) throw new Error(operatorLines.slice(-20).join('\n'));
-      return operatorLines.some((text) => text.includes('judged every certificate'));
-    },
-    { timeoutMs: 60_000 },
-  );
+/** There is no node in this cluster: what the chart's Deployment would start runs beside it. */
+async function install(script: string): Promise<void> {
+  await shell.run(script);
+  operator = await startController(cluster);
 }
 
 async function apply(yaml: string): Promise<void> {
@@ -92,8 +77,8 @@ describe('the blocks, one after the other', () => {
       if (language === 'yaml') await apply(text);
       // `npm start` has a test of its own (test/demo/start.test.ts), and `npm test` is what runs this one.
       else if (text.startsWith('npm start\n')) expect(text).toBe('npm start\nnpm test\n');
-      else if (text.startsWith('npm run operator')) await runOperator(text);
-      else await runScript(text);
+      else if (text.startsWith('helm install')) await install(text);
+      else await shell.run(text);
     },
   );
 
@@ -121,11 +106,6 @@ describe('the text', () => {
     for (const name of names) expect(Object.keys(scripts)).toContain(name);
   });
 
-  test('the help of the operator is to be had as it says', async () => {
-    const command = inlineCode(readme).find((code) => code.endsWith('--help')) ?? '';
-    expect(await runScript(command)).toContain('--create-default-authority');
-  });
-
   test('links to files that exist', () => {
     const missing = linkedFiles(readme).filter((file) => !existsSync(join(root, file)));
     expect(missing).toEqual([]);
@@ -139,5 +119,5 @@ describe('the text', () => {
 });
 
 test('a block that fails says why', async () => {
-  await expect(runScript('kubectl get nothing-of-this-kind')).rejects.toThrow(CommandError);
+  await expect(shell.run('kubectl get nothing-of-this-kind')).rejects.toThrow(CommandError);
 });

@@ -1,6 +1,7 @@
 // `npm test [-- file filters and vitest's flags]`: builds what the chosen tests need, runs them, and ends with `N passed, M failed`.
 import { join, relative } from 'node:path';
 import { findOrBuildBinaries } from './cluster/index.ts';
+import { prepareForDocker } from './docker/machine.ts';
 import { findOrBuildNode, prepareMachine } from './node/index.ts';
 import { goProgram, goProgramDirectories } from './support/goProgram.ts';
 import { helmProgram } from './support/helm.ts';
@@ -28,8 +29,11 @@ function needsNode(file: string): boolean {
 
 const needsHelm = (file: string): boolean => /^test\/(?:chart\/|readme)/.test(relative(root, file));
 
+const needsDocker = (file: string): boolean =>
+  /^test\/(?:docker\/|image\/|chart\/docs|readme)/.test(relative(root, file));
+
 async function prepare(files: readonly string[]): Promise<void> {
-  if (!files.some(needsRealParts)) return;
+  if (!files.some(needsRealParts) && !files.some(needsHelm)) return;
   await findOrBuildBinaries(printProgress);
   if (files.some(needsNode)) {
     // Where there can be no node its tests fail and say why; the others run.
@@ -38,6 +42,9 @@ async function prepare(files: readonly string[]): Promise<void> {
   }
   for (const directory of goProgramDirectories()) await goProgram(directory, printProgress);
   if (files.some(needsHelm)) await helmProgram(printProgress);
+  // Where there can be no Docker daemon its tests fail and say why; the others run.
+  if (files.some(needsDocker))
+    await prepareForDocker(printProgress).catch((error: Error) => printProgress(error.message));
 }
 
 async function main(): Promise<number> {

@@ -1,11 +1,12 @@
 /**
- * Writes what is generated from this folder: crds/, the operator's permissions, their like in the chart, and docs/reference.md. With --check it
+ * Writes what is generated from this folder: crds/, the operator's permissions, their like in the chart, docs/reference.md and docs/values.md. With --check it
  * writes nothing and fails if a file is out of date, missing or left over.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { serviceAccountPolicy, serviceAccountPolicyBinding } from './admission.ts';
 import { kindTemplate, OPERATOR_USER, ruleTemplates } from './chart.ts';
+import { chartValuesPage } from './chartValues.ts';
 import { customResourceDefinition, kindDefinitions } from './crd.ts';
 import { editRole, everywhereRules, operatorAccount, operatorRbac, ownNamespaceRules, viewRole } from './rbac.ts';
 import { reference } from './reference.ts';
@@ -33,6 +34,8 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ]),
   );
   files.set('docs/reference.md', reference());
+  const values = readFileSync(join(repository, 'charts/mtls-operator/values.yaml'), 'utf8');
+  files.set('docs/values.md', chartValuesPage(values));
   return files;
 }
 

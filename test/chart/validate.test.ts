@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Cluster, KubectlError, startCluster } from '../cluster/index.ts';
+import { run } from '../support/command.ts';
+import { goProgram } from '../support/goProgram.ts';
 import { chartDirectory, type Helm, helmFor } from '../support/helm.ts';
 import { installOperator, type OperatorProcess, startOperatorProcess } from '../support/operator.ts';
 import { waitFor } from '../support/waitFor.ts';
@@ -90,6 +92,19 @@ const ruleSchema = z.object({
   }),
 });
 
+async function alertExpressions(): Promise<string[]> {
+  const objects = objectsIn(await render(helm, '--set', 'prometheusRule.enabled=true'));
+  const rule = objects.find(({ kind }) => kind === 'PrometheusRule');
+  return ruleSchema.parse(rule).spec.groups[0].rules.map(({ expr }) => expr);
+}
+
+test('the alerts are PromQL, as Prometheus parses it', async () => {
+  const parser = await goProgram(join(import.meta.dirname, 'promql'));
+  const expressions = await alertExpressions();
+  expect((await run(parser, expressions)).stdout).toBe(`${expressions.length} expressions\n`);
+  await expect(run(parser, ['sum(up) >'])).rejects.toThrow('parse error');
+});
+
 test('the alerts are about metrics that the operator exports', async () => {
   await cluster.kubectl(['delete', 'namespace', NAMESPACE]);
   await installOperator(cluster);
@@ -102,10 +117,7 @@ test('the alerts are about metrics that the operator exports', async () => {
   };
   await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(certificate) });
   await cluster.kubectl(['wait', '--for=condition=Ready', 'wcert', 'web', '-n', 'shop', '--timeout=60s']);
-  const rules = objectsIn(await render(helm, '--set', 'prometheusRule.enabled=true')).filter(
-    ({ kind }) => kind === 'PrometheusRule',
-  );
-  const expressions = ruleSchema.parse(rules[0]).spec.groups[0].rules.map(({ expr }) => expr);
+  const expressions = await alertExpressions();
   const used = new Set(
     expressions.flatMap((expr) => [...expr.matchAll(/\b(?:mtls_operator|leader_election)_\w+/g)].map(([name]) => name)),
   );
