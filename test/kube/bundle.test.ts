@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import * as z from 'zod';
-import { buildOperator, operatorEnvironment, operatorNodeFlags } from '../build.ts';
+import { buildOperator, operatorEnvironment, operatorNodeFlags } from '../../build.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { installOperator, operatorUser, startOperatorProcess } from '../support/operator.ts';
 
