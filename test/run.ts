@@ -20,17 +20,17 @@ function needsRealParts(file: string): boolean {
   return path.startsWith('test/') && !path.startsWith('test/support/') && path.split('/').length > 2;
 }
 
-/** Tests in these folders start pods. */
-const foldersWithNode: readonly string[] = ['node'];
+/** Tests below these paths start pods. */
+const withNode: readonly string[] = ['test/node/', 'test/chart/pods'];
 
 function needsNode(file: string): boolean {
-  return foldersWithNode.some((folder) => relative(root, file).startsWith(`test/${folder}/`));
+  return withNode.some((path) => relative(root, file).startsWith(path));
 }
 
 const needsHelm = (file: string): boolean => /^test\/(?:chart\/|readme)/.test(relative(root, file));
 
 const needsDocker = (file: string): boolean =>
-  /^test\/(?:docker\/|image\/|chart\/docs|readme)/.test(relative(root, file));
+  /^test\/(?:docker\/|image\/|chart\/(?:docs|pods)|readme)/.test(relative(root, file));
 
 async function prepare(files: readonly string[]): Promise<void> {
   if (!files.some(needsRealParts) && !files.some(needsHelm)) return;

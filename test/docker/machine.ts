@@ -1,4 +1,5 @@
-import { isOnPath } from '../node/machine.ts';
+import { readFileSync } from 'node:fs';
+import { isOnPath, obstacles } from '../node/machine.ts';
 import { installPackages, mayInstallPackages } from '../support/apt.ts';
 import type { Progress } from '../support/progress.ts';
 
@@ -11,7 +12,6 @@ const packages = {
   mmdebstrap: 'mmdebstrap', // makes base images out of packages
   nsenter: 'util-linux',
   runc: 'runc',
-  setpriv: 'util-linux',
   slirp4netns: 'slirp4netns',
   unshare: 'util-linux',
 } as const;
@@ -25,10 +25,12 @@ export const dockerd = '/usr/sbin/dockerd';
  * @throws with what is in the way.
  */
 export async function prepareForDocker(progress: Progress): Promise<void> {
-  if (process.platform !== 'linux') throw new Error('A Docker daemon cannot run here: this is not Linux.');
-  if (process.getuid?.() !== 0) {
-    throw new Error('A Docker daemon of the tests’ own needs root, for namespaces, mounts and cgroups.');
-  }
+  const problems = obstacles({
+    platform: process.platform,
+    uid: process.getuid?.(),
+    mountinfo: () => readFileSync('/proc/self/mountinfo', 'utf8'),
+  });
+  if (problems.length > 0) throw new Error(`A Docker daemon cannot run on this machine: ${problems.join('; ')}.`);
   const missing = Object.entries(packages).filter(([program]) => !isOnPath(program));
   if (missing.length === 0) return;
   const programs = missing.map(([program]) => program).join(', ');
