@@ -9,7 +9,6 @@ import { machinePath } from '../node/machine.ts';
 import { makeNamespaces, type Namespaces } from '../node/namespaces.ts';
 import { type CommandResult, run } from '../support/command.ts';
 import { noProgress, type Progress } from '../support/progress.ts';
-import { waitFor } from '../support/waitFor.ts';
 import { docker, dockerd, prepareForDocker } from './machine.ts';
 
 export interface DockerdOptions {
@@ -108,6 +107,7 @@ export class Dockerd implements AsyncDisposable {
       args,
       directory: this.#guarded,
       logFile: this.#file('dockerd.log'),
+      isChild: true,
       ready: async () => {
         await this.docker(['version']);
         return true;
@@ -118,11 +118,7 @@ export class Dockerd implements AsyncDisposable {
 
   /** Asks it to end, as an init system would. Containers go on if it runs with `--live-restore`. */
   async stop(): Promise<void> {
-    const stopping = this.#process;
-    if (stopping === undefined) return;
-    const [command, ...args] = this.enter(['/bin/sh', '-c', `kill -TERM "$(cat '${this.#file('pid')}')"`]);
-    await run(command, args);
-    await waitFor('dockerd to end', () => !stopping.running);
+    await this.#process?.stop();
     this.#process = undefined;
   }
 
