@@ -32,6 +32,7 @@ const catalogue = {
   InvalidPrivateKey: 'give one unencrypted private key in PKCS#8, PKCS#1 or SEC1',
   EncryptedPrivateKey: "decrypt it first, for example with 'openssl pkey -in key.pem'",
   UnsupportedKey: 'use ECDSA P-256 or P-384, RSA 2048 to 4096 or Ed25519',
+  InvalidPassword: 'write 6 to 128 printable ASCII characters, without a line break at the end',
   // issuing
   KeyDoesNotMatchProfile: 'generate a key of the algorithm and size that the profile asks for',
   IssuerKeyMismatch: 'give the private key that belongs to the CA certificate',

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { generateEcKeyPair } from './ecKeys.ts';
 import { type KeyPair, LazyKeyPair } from './keyPair.ts';
 import { type KeySpec, resolveKeySpec } from './keySpec.ts';
+import { Turns } from './turns.ts';
 
 /**
  * A fresh key pair. ECDSA and Ed25519 take tens of microseconds and are made at once; RSA takes up to seconds and is made on the thread pool, two
@@ -37,26 +38,17 @@ function generateEd25519KeyPair(): KeyPair {
 }
 
 const generateOnThreadPool = promisify(generateKeyPairAsync);
-const MAX_RSA_IN_FLIGHT = 2;
-let rsaInFlight = 0;
-const rsaWaiting: (() => void)[] = [];
+const rsaTurns = new Turns(2);
 
 async function generateRsaKeyPair(bits: number): Promise<KeyPair> {
-  if (rsaInFlight >= MAX_RSA_IN_FLIGHT) await new Promise<void>((resolve) => rsaWaiting.push(resolve));
-  else rsaInFlight++;
-  try {
-    const { publicKey, privateKey } = await generateOnThreadPool('rsa', {
+  const { publicKey, privateKey } = await rsaTurns.take(() =>
+    generateOnThreadPool('rsa', {
       modulusLength: bits,
       publicKeyEncoding: { format: 'der', type: 'spki' },
       privateKeyEncoding: { format: 'der', type: 'pkcs8' },
-    });
-    return new LazyKeyPair({ algorithm: 'RSA', size: bits }, publicKey, { PKCS8: privateKey });
-  } finally {
-    // The place is handed over without being freed in between: nobody who comes just now can take it from the one who waits.
-    const next = rsaWaiting.shift();
-    if (next === undefined) rsaInFlight--;
-    else next();
-  }
+    }),
+  );
+  return new LazyKeyPair({ algorithm: 'RSA', size: bits }, publicKey, { PKCS8: privateKey });
 }
 
 // ---------------------------------------------------------------- comparing

@@ -1,4 +1,4 @@
-// The object identifiers of RFC 5280, 5480, 8017 and 8410 that this folder reads or writes.
+// The object identifiers of RFC 5280, 5480, 7292, 8017, 8018 and 8410, and Java's own, that this folder reads or writes.
 
 export const oid = {
   // public keys and signatures
@@ -29,6 +29,21 @@ export const oid = {
   anyExtendedKeyUsage: '2.5.29.37.0',
   serverAuth: '1.3.6.1.5.5.7.3.1',
   clientAuth: '1.3.6.1.5.5.7.3.2',
+  // keystores
+  data: '1.2.840.113549.1.7.1',
+  encryptedData: '1.2.840.113549.1.7.6',
+  shroudedKeyBag: '1.2.840.113549.1.12.10.1.2',
+  certBag: '1.2.840.113549.1.12.10.1.3',
+  x509Certificate: '1.2.840.113549.1.9.22.1',
+  friendlyName: '1.2.840.113549.1.9.20',
+  localKeyId: '1.2.840.113549.1.9.21',
+  pbes2: '1.2.840.113549.1.5.13',
+  pbkdf2: '1.2.840.113549.1.5.12',
+  hmacWithSha256: '1.2.840.113549.2.9',
+  aes256Cbc: '2.16.840.1.101.3.4.1.42',
+  sha256: '2.16.840.1.101.3.4.2.1',
+  javaTrustedKeyUsage: '2.16.840.1.113894.746875.1.1',
+  javaKeyProtector: '1.3.6.1.4.1.42.2.17.1.1',
   // subject attributes
   commonName: '2.5.4.3',
   serialNumber: '2.5.4.5',
