@@ -28,6 +28,14 @@ export { AUTHORITY_FINALIZER, annotations, FIELD_MANAGER, labels, purposes } fro
 export { InvalidObjectError, type ObjectMeta } from './metadata.ts';
 export type { NameRule } from './nameRules.ts';
 export type { NamespaceSelector } from './namespaceSelector.ts';
+export {
+  DEFAULT_ALIAS,
+  GENERATED_PASSWORD_KEY,
+  isKeystore,
+  type KeystoreType,
+  type OutputType,
+  outputTypes,
+} from './outputs.ts';
 export { operatorAccount } from './rbac.ts';
 export { defaultKeySize, type KeyAlgorithm } from './shared.ts';
 export {

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { durationSecondsCel, isDuration, parseDuration } from './duration.ts';
 import { certificateAuthorityKind, GROUP } from './kinds.ts';
-import { mapField, setField } from './lists.ts';
+import { setField } from './lists.ts';
 import { objectMetaSchema, parseObject } from './metadata.ts';
 import {
   countryRules,
@@ -14,6 +14,7 @@ import {
   subjectTextRules,
   uriRules,
 } from './names.ts';
+import { outputsField, passwordIsElsewhere } from './outputs.ts';
 import { field, type Rule, textField } from './rules.ts';
 import { secretTemplateField } from './secretTemplate.ts';
 import {
@@ -36,7 +37,6 @@ export type Usage = (typeof usages)[number];
 
 export const keyEncodings = ['PKCS8', 'PKCS1', 'SEC1'] as const;
 export const rotationPolicies = ['Always', 'Never'] as const;
-export const outputTypes = ['CombinedPEM', 'DER'] as const;
 export const deletionPolicies = ['Retain', 'Delete'] as const;
 
 const subjectAttribute = (maximum: number, what: string) =>
@@ -192,19 +192,7 @@ const specSchema = z.object({
     encoding: 'PKCS8',
     rotationPolicy: 'Always',
   }),
-  outputs: mapField(
-    z.object({
-      type: field(
-        z.enum(outputTypes),
-        `CombinedPEM: tls-combined.pem, the key followed by the certificates, for programs that read one file
-        (HAProxy, MongoDB). DER: key.der, the key as PKCS#8 in DER (Java, JDBC).`,
-      ),
-    }),
-    'type',
-    { max: 8 },
-    `Further forms of key and certificate, as further keys in the same Secret. Default: none. Example: [{type:
-    CombinedPEM}].`,
-  ).optional(),
+  outputs: outputsField.optional(),
   secretTemplate: secretTemplateField.optional(),
   deletionPolicy: field(
     z.enum(deletionPolicies),
@@ -273,6 +261,7 @@ const specRules: readonly Rule<Spec>[] = [
         `renewBefore must be less than duration (${duration}): leave it out to renew when a third of the life is left`,
     },
   },
+  passwordIsElsewhere,
 ];
 
 export const workloadCertificateSpecSchema = field(

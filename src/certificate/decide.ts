@@ -51,6 +51,8 @@ export interface Situation {
   readonly secret: SecretRecord | undefined;
   /** The annotation renew-at: its text and, where that is a time, the instant. */
   readonly renewAt?: { readonly text: string; readonly at: number } | undefined;
+  /** Whether the keystores in the Secret are of its key, certificates and their passwords; undefined: there are none, or it is not known. */
+  readonly keystoresAreRight?: boolean | undefined;
 }
 
 export type Decision =
@@ -172,6 +174,10 @@ const rewriteChecks: readonly ((situation: Situation, content: SoundContent) => 
   function outputsChanged({ desired }, { outputs }) {
     if (desired === undefined || outputs === desired.outputs) return undefined;
     return { reason: 'OutputsChanged', detail: `has [${outputs}], should have [${desired.outputs}]` };
+  },
+  function keystoresChanged({ keystoresAreRight }) {
+    if (keystoresAreRight !== false) return undefined;
+    return { reason: 'OutputsChanged', detail: 'keystores of another key, other certificates or another password' };
   },
   function metadataChanged({ desired, secret }) {
     if (desired === undefined || secret === undefined) return undefined;

@@ -4,6 +4,7 @@ import { type AuthorityView, digestOf } from '../authority/index.ts';
 import type { LeafProfile } from '../pki/index.ts';
 import type { CertificateRecord } from './certificateRecord.ts';
 import { type Decision, type Desired, decide, renewalOf, type Signer, type Situation } from './decide.ts';
+import type { PasswordLook } from './keystores.ts';
 import type { Refusal } from './reasons.ts';
 import { desiredMetadataDigest, desiredOutputs } from './render.ts';
 import { durationsOf, requestFor, signsUntil } from './request.ts';
@@ -16,6 +17,9 @@ export interface Surroundings {
   readonly clusterDomain: string;
   readonly namespaceLabels: Readonly<Record<string, string>>;
   readonly authority: AuthorityView | undefined;
+  /** Where keystores are asked for. */
+  readonly passwords?: PasswordLook | undefined;
+  readonly keystoresAreRight?: boolean | undefined;
 }
 
 export interface Look {
@@ -28,6 +32,7 @@ export interface Look {
   readonly refusal: Refusal | undefined;
   readonly situation: Situation;
   readonly decision: Decision;
+  readonly passwords: PasswordLook | undefined;
   /** With the same cause, the same write is the same quarrel, and the same failure the same failure. */
   readonly cause: string;
 }
@@ -38,7 +43,7 @@ export function lookAt(
   record: CertificateRecord,
   certificate: WorkloadCertificate,
   secret: SecretRecord | undefined,
-  { now, clusterDomain, namespaceLabels, authority }: Surroundings,
+  { now, clusterDomain, namespaceLabels, authority, passwords, keystoresAreRight }: Surroundings,
   earlier?: Look,
 ): Look {
   const { namespace, name, authority: authorityName } = record;
@@ -46,7 +51,7 @@ export function lookAt(
   const context = { now, namespace, namespaceLabels, clusterDomain, authorityName, authority };
   // Between two looks of one reconciliation the request changes with the authority only; settling it is most of a look's work.
   const known = earlier?.authority === authority ? earlier : undefined;
-  const { profile, refusal } = known ?? requestFor(certificate.spec, context);
+  const { profile, refusal = passwords?.refusal } = known ?? requestFor(certificate.spec, context);
   const situation: Situation = {
     now,
     identity: key,
@@ -54,9 +59,11 @@ export function lookAt(
     signer: authority && signerOf(authority),
     secret,
     renewAt: renewAtOf(record),
+    keystoresAreRight,
   };
-  const cause = `${record.generation} ${record.uid} ${record.renewAt ?? ''} ${authority?.digest ?? ''}`;
-  return { key, certificate, record, authority, profile, refusal, situation, decision: decide(situation), cause };
+  const cause = `${record.generation} ${record.uid} ${record.renewAt ?? ''} ${authority?.digest ?? ''} ${passwords?.stamp ?? ''}`;
+  const decision = decide(situation);
+  return { key, certificate, record, authority, profile, refusal, situation, decision, passwords, cause };
 }
 
 /** What there is to say of a look, with the Secret as it is now. */

@@ -32,7 +32,12 @@ export type RefusalReason =
   | 'SpecInvalid'
   | 'SecretConflict'
   | 'SecretTypeConflict'
-  | 'SecretImmutable';
+  | 'SecretImmutable'
+  | 'PasswordNotFound'
+  | 'PasswordInvalid';
+
+/** What stands in the way of writing the Secret again, too. */
+export const blocksRewrites: ReadonlySet<RefusalReason> = new Set(['PasswordNotFound', 'PasswordInvalid']);
 
 export interface Refusal {
   readonly reason: RefusalReason;

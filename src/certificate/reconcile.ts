@@ -17,12 +17,14 @@ import { type CertificateRecord, NO_STATUS, readCertificate } from './certificat
 import { type Claims, secretKey } from './claims.ts';
 import type { Decision } from './decide.ts';
 import type { KeyMaker } from './keys.ts';
+import { asksForKeystores } from './keystoreFiles.ts';
+import { Keystores, keystoresRecheckAt } from './keystores.ts';
 import { dueSince, honoured, type IssueDecision, judgementOf, type Look, lookAt, outrunsAuthority } from './look.ts';
 import type { Memory } from './memory.ts';
 import type { CertificateMetrics } from './metrics.ts';
 import { type Claimant, judgeOwnership } from './ownership.ts';
 import type { Pacer } from './pacer.ts';
-import type { Refusal } from './reasons.ts';
+import { blocksRewrites, type Refusal } from './reasons.ts';
 import type { SecretRecord } from './secretRecord.ts';
 import { type Found, SecretWriter, type Written } from './secretWriter.ts';
 import { Teller } from './tell.ts';
@@ -66,7 +68,8 @@ const MAX_LOOKS = 3;
 
 export function createCertificateReconciler(dependencies: CertificateDependencies) {
   const { certificates, secrets, catalogue, claims, clock, keys, log, memory, metrics, pacer } = dependencies;
-  const writer = new SecretWriter(dependencies);
+  const keystores = new Keystores(dependencies);
+  const writer = new SecretWriter({ ...dependencies, keystores });
   const teller = new Teller(dependencies);
   const waitingSince = new Map<string, number>();
 
@@ -89,10 +92,19 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
       await teller.invalid(record, certificate.problem, signal);
       return {};
     }
+    const { spec } = certificate;
+    const passwords = asksForKeystores(spec) ? await keystores.passwords(key, record, spec, signal) : undefined;
     let last: Look | undefined;
     const look = (secret: SecretRecord | undefined): Look => {
       const authority = catalogue.get(record.authority);
-      const surroundings = { now: clock.now(), clusterDomain: dependencies.clusterDomain, namespaceLabels, authority };
+      const surroundings = {
+        now: clock.now(),
+        clusterDomain: dependencies.clusterDomain,
+        namespaceLabels,
+        authority,
+        passwords,
+        keystoresAreRight: passwords && secret && keystores.areRight(key, secret, passwords),
+      };
       last = lookAt(record, certificate, secret, surroundings, last);
       return last;
     };
@@ -100,6 +112,8 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
     // What stood in the way last time is in no cache of ours: look before making a key in vain.
     if (secret === undefined && wasRefused(certificate)) secret = await writer.read(record, signal);
     for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+      if (passwords !== undefined && secret?.holder === record.name)
+        secret = await keystores.judge(key, record, spec, secret, passwords, signal);
       const conflict = judgeOwnership(record.secretName, secret, claimantOf(record), rivalsOf(key, record));
       const outcome = await act(look(secret), conflict, look, signal);
       if (!('found' in outcome)) return outcome;
@@ -155,7 +169,7 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
     rests(look.key);
     teller.refusal(look);
     await teller.status(look, judgementOf(look, look.situation.secret), signal);
-    return wakeAt(look.decision);
+    return wakeAt(look);
   }
 
   async function issue(
@@ -197,7 +211,8 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
   ): Promise<ReconcileResult | Found> {
     const { authority } = look;
     rests(look.key);
-    if (authority === undefined) return await rest(look, signal);
+    if (authority === undefined || (look.refusal !== undefined && blocksRewrites.has(look.refusal.reason)))
+      return await rest(look, signal);
     const waiting = await holdBack(look, false, signal);
     if (waiting !== undefined) return waiting;
     return await attempt(look, signal, async () => {
@@ -228,7 +243,7 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
       return { requeueAt: clock.now() + FORBIDDEN_RECHECK };
     }
     await teller.status(after, judgement, signal);
-    if (after.decision.action === 'none') return wakeAt(after.decision);
+    if (after.decision.action === 'none') return wakeAt(after);
     // Somebody changes what we write while it is written, a webhook perhaps. No event will tell: our own answer is not taken for news.
     log.warn(
       { namespace: record.namespace, name: record.name, reason: after.decision.reason },
@@ -245,7 +260,7 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
     await teller.status(look, judgementOf(look, secret), signal);
     // Namespace, authority and spec report their changes; only expiry comes by itself.
     const notAfter = secret?.content.state === 'sound' ? secret.content.leaf.notAfter : 0;
-    return notAfter > now ? { requeueAt: notAfter } : {};
+    return earliest(notAfter > now ? notAfter : undefined, look.passwords?.recheckAt);
   }
 
   /** A failure that must rest, or a quarrel that is damped: @returns when to come back, undefined to go ahead. */
@@ -324,6 +339,7 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
   function forget(key: string): ReconcileResult {
     rests(key);
     memory.forget(key);
+    keystores.forget(key);
     return {};
   }
 }
@@ -341,9 +357,14 @@ function wasRefused({ status }: WorkloadCertificate): boolean {
   return reason.startsWith('Secret') && reason !== 'SecretMissing';
 }
 
-function wakeAt(decision: Decision): ReconcileResult {
-  if (decision.action === 'issue' || decision.wakeAt === Number.MAX_SAFE_INTEGER) return {};
-  return { requeueAt: decision.wakeAt };
+function wakeAt({ decision, passwords, situation: { keystoresAreRight, now } }: Look): ReconcileResult {
+  const byTime = decision.action === 'issue' ? undefined : decision.wakeAt;
+  return earliest(byTime, keystoresRecheckAt(passwords, keystoresAreRight, now));
+}
+
+function earliest(...times: readonly (number | undefined)[]): ReconcileResult {
+  const requeueAt = Math.min(...times.map((time) => time ?? Number.MAX_SAFE_INTEGER));
+  return requeueAt === Number.MAX_SAFE_INTEGER ? {} : { requeueAt };
 }
 
 function isEnding(error: ApiError): boolean {

@@ -3,17 +3,18 @@ import {
   API_VERSION,
   annotations,
   FIELD_MANAGER,
+  GENERATED_PASSWORD_KEY,
   labels,
   purposes,
   type WorkloadCertificateSpec,
   workloadCertificateKind,
 } from '../api/index.ts';
-import { combinedPem } from '../pki/index.ts';
+import { wantsGeneratedPassword } from './keystoreFiles.ts';
+import { type Files, plainOutput } from './outputs.ts';
 import {
   baseKeys,
   isOwnerOfOurs,
   metadataDigest,
-  outputKeys,
   ownDataKeys,
   type RawSecret,
   templateKeysOf,
@@ -25,12 +26,9 @@ export interface Owner {
   readonly uid: string;
 }
 
-export interface Material {
-  readonly keyPem: string;
-  readonly keyDer: Buffer;
-  /** Leaf, then intermediates. */
-  readonly chainPem: string;
-  readonly bundlePem: string;
+export interface Material extends Files {
+  /** Keystores and, where it was generated, their password: keys and values (base64) of `data`. */
+  readonly keystores?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface Bookkeeping {
@@ -61,11 +59,11 @@ export function desiredMetadataDigest(spec: WorkloadCertificateSpec, owner: Owne
   return metadataDigest(desired.labels, desired.annotations);
 }
 
-export function desiredOutputs(spec: WorkloadCertificateSpec): string {
-  return (spec.outputs ?? [])
-    .map(({ type }) => type)
-    .sort()
-    .join(',');
+/** What `inspectOutputs` finds in a Secret that is as the spec asks. */
+export function desiredOutputs({ outputs = [] }: WorkloadCertificateSpec): string {
+  const found: string[] = outputs.map(({ type }) => type).sort();
+  if (wantsGeneratedPassword(outputs)) found.push(GENERATED_PASSWORD_KEY);
+  return found.join(',');
 }
 
 export interface RenderedSecret {
@@ -121,11 +119,9 @@ function ownData(spec: WorkloadCertificateSpec, material: Material): Record<stri
     'tls.crt': base64(material.chainPem),
     'tls.key': base64(material.keyPem),
     'ca.crt': base64(material.bundlePem),
+    ...material.keystores,
   };
-  for (const { type } of spec.outputs ?? []) {
-    if (type === 'CombinedPEM') data[outputKeys.CombinedPEM] = base64(combinedPem(material.keyPem, material.chainPem));
-    if (type === 'DER') data[outputKeys.DER] = material.keyDer.toString('base64');
-  }
+  for (const { type } of spec.outputs ?? []) Object.assign(data, plainOutput(type, material));
   return data;
 }
 

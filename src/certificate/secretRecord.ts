@@ -7,7 +7,6 @@ import { caIdOf, digestOf } from '../authority/index.ts';
 import { asRecord, asString, stringMap } from '../kube/index.ts';
 import {
   isSignedBy,
-  type KeyPair,
   keyMatches,
   loadKeyPair,
   type ParsedCertificate,
@@ -15,6 +14,7 @@ import {
   parseCertificate,
   parseCertificates,
 } from '../pki/index.ts';
+import { furtherKeys, inspectOutputs } from './outputs.ts';
 
 export interface LeafFacts {
   readonly serialNumber: string;
@@ -35,7 +35,7 @@ export interface SoundContent {
   readonly caDigest: string;
   /** Fingerprints of the certificates in ca.crt, joined by commas; one text for all Secrets that share it. */
   readonly roots: string;
-  /** Sorted output types that are present and right, 'X!' for one that is present and wrong. */
+  /** See `inspectOutputs`. */
   readonly outputs: string;
 }
 
@@ -172,9 +172,8 @@ export function metadataDigest(
   return digestOf([Object.entries(secretLabels).sort(byKey), Object.entries(secretAnnotations).sort(byKey)]);
 }
 
-export const outputKeys = { CombinedPEM: 'tls-combined.pem', DER: 'key.der' } as const;
 /** Keys of `data` that are ours, whether or not the spec asks for them at present. */
-export const ownDataKeys: ReadonlySet<string> = new Set(['tls.crt', 'tls.key', 'ca.crt', ...Object.values(outputKeys)]);
+export const ownDataKeys: ReadonlySet<string> = new Set(['tls.crt', 'tls.key', 'ca.crt', ...furtherKeys]);
 
 /** Annotations of ours that change with each certificate or are set by users: never drift. */
 const volatileAnnotations: ReadonlySet<string> = new Set([
@@ -254,7 +253,12 @@ function inspectContent(
     keyEncoding: encodingOf(decode(data['tls.key'])),
     intermediatesPem,
     caPem,
-    outputs: inspectOutputs(data, key),
+    outputs: inspectOutputs(data, () => ({
+      keyPem: decode(data['tls.key']),
+      keyDer: key.der('PKCS8'),
+      chainPem: decode(data['tls.crt']),
+      bundlePem: caPem,
+    })),
   });
 }
 
@@ -296,17 +300,6 @@ export function contentOf(made: {
     roots: shared(rootsOf, caPem, rootFingerprints),
     outputs: intern(outputs),
   };
-}
-
-function inspectOutputs(data: Readonly<Record<string, string>>, key: KeyPair): string {
-  const found: string[] = [];
-  const combined = data[outputKeys.CombinedPEM];
-  if (combined !== undefined) {
-    found.push(decode(combined) === decode(data['tls.key']) + decode(data['tls.crt']) ? 'CombinedPEM' : 'CombinedPEM!');
-  }
-  const der = data[outputKeys.DER];
-  if (der !== undefined) found.push(der === key.der('PKCS8').toString('base64') ? 'DER' : 'DER!');
-  return found.join(',');
 }
 
 const END = '-----END CERTIFICATE-----\n';

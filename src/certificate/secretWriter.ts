@@ -29,6 +29,8 @@ import {
 import type { CertificateRecord } from './certificateRecord.ts';
 import { secretKey } from './claims.ts';
 import type { Situation } from './decide.ts';
+import { wantsGeneratedPassword } from './keystoreFiles.ts';
+import type { Keystores, PasswordLook } from './keystores.ts';
 import { type Bookkeeping, desiredOutputs, type Material, renderSecret, writeQuery } from './render.ts';
 import {
   contentOf,
@@ -58,6 +60,8 @@ export interface WriteOrder {
   readonly certificate: WorkloadCertificate;
   readonly situation: Situation;
   readonly authority: AuthorityView;
+  /** Where keystores are asked for. */
+  readonly passwords?: PasswordLook | undefined;
 }
 
 export interface IssueOrder extends WriteOrder {
@@ -70,21 +74,25 @@ export interface IssueOrder extends WriteOrder {
 /** Material, and what a look at a Secret made of it will find, where that is known. */
 interface Made extends Material {
   readonly content?: SoundContent;
+  readonly passwords?: PasswordLook | undefined;
 }
 
 export class SecretWriter {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #secrets: Store<SecretRecord>;
+  readonly #keystores: Keystores;
 
   constructor(options: {
     readonly transport: Transport;
     readonly clock: Clock;
     readonly secrets: Store<SecretRecord>;
+    readonly keystores: Keystores;
   }) {
     this.#transport = options.transport;
     this.#clock = options.clock;
     this.#secrets = options.secrets;
+    this.#keystores = options.keystores;
   }
 
   /** The Secret as it is now, whoever's it is. */
@@ -119,8 +127,14 @@ export class SecretWriter {
 
   /** Signs and writes a new certificate. */
   async issue(order: IssueOrder, signal: AbortSignal): Promise<Written | Found> {
-    const { authority, certificate, issuer, key, profile, record, situation } = order;
+    const { authority, certificate, issuer, key, passwords, profile, record, situation } = order;
     const { spec } = certificate;
+    let present: RawSecret | undefined;
+    if (situation.secret !== undefined && wantsGeneratedPassword(spec.outputs ?? [])) {
+      present = await this.#get(record, signal);
+      if (present?.resourceVersion !== situation.secret.resourceVersion)
+        return { found: present && inspectSecret(present, situation.secret) };
+    }
     const { durationSeconds } = situation.desired ?? { durationSeconds: 0 };
     const known = authority.knownIssuers.get(caIdOf(issuer.certificate));
     if (known === undefined) throw new Error('the authority does not know the CA that signs for it');
@@ -157,12 +171,13 @@ export class SecretWriter {
       caPem: authority.bundlePem,
       outputs: desiredOutputs(spec),
     });
-    return await this.#write(order, record, { ...material, content }, book, signal);
+    const keystores = passwords && (await this.#keystores.make(spec, material, passwords, present));
+    return await this.#write(order, record, { ...material, content, keystores, passwords }, book, signal);
   }
 
   /** Writes the Secret again around the key and leaf that are in it. */
   async rewrite(order: WriteOrder, signal: AbortSignal): Promise<Written | Found> {
-    const { authority, certificate, record, situation } = order;
+    const { authority, certificate, passwords, record, situation } = order;
     const raw = await this.#get(record, signal);
     if (raw === undefined || raw.resourceVersion !== situation.secret?.resourceVersion) {
       return { found: raw && inspectSecret(raw, situation.secret) };
@@ -178,8 +193,10 @@ export class SecretWriter {
       chainPem: leaf.pem + known.chainPem,
       bundlePem: authority.bundlePem,
     };
+    const keystores = passwords && (await this.#keystores.make(certificate.spec, material, passwords, raw));
     const { revision, renewedAt } = situation.secret;
-    const written = await this.#put(certificate, record, material, { revision, renewedAt }, raw, signal);
+    const made = { ...material, keystores, passwords };
+    const written = await this.#put(certificate, record, made, { revision, renewedAt }, raw, signal);
     return 'found' in written ? written : { ...written, rival: lastWriter(raw) };
   }
 
@@ -210,6 +227,7 @@ export class SecretWriter {
   ): Promise<Written | Found> {
     try {
       const body = renderSecret(spec, record, material, book);
+      this.#remember(record, material, body.data);
       return await this.#send(
         { method: 'POST', path: resourcePath(SECRETS, record.namespace), body, signal },
         body.data,
@@ -234,6 +252,7 @@ export class SecretWriter {
     const whole = 'data' in base ? base : { uid: base.uid, resourceVersion: base.resourceVersion };
     const put = (from: typeof whole, keepOwners: boolean): Promise<Written> => {
       const body = renderSecret(spec, record, material, book, from, keepOwners);
+      this.#remember(record, material, body.data);
       return this.#send({ method: 'PUT', path, body, signal }, body.data, material);
     };
     try {
@@ -247,6 +266,10 @@ export class SecretWriter {
       if (raw?.resourceVersion !== base.resourceVersion) return { found: raw && inspectSecret(raw) };
       return { ...(await put(raw, true)), ownerForbidden: ownerAdvice(record.secretName) };
     }
+  }
+
+  #remember({ namespace, name }: CertificateRecord, { passwords }: Made, data: RawSecret['data']): void {
+    if (passwords !== undefined) this.#keystores.made(`${namespace}/${name}`, data, passwords);
   }
 
   async #send(request: ApiRequest, data: Readonly<Record<string, string>>, { content }: Made): Promise<Written> {

@@ -7,6 +7,7 @@ import { setCondition, type WorkloadCertificate, type WorkloadCertificateStatus 
 import { iso } from '../authority/index.ts';
 import type { Decision } from './decide.ts';
 import {
+  blocksRewrites,
   describeIssue,
   describeRewrite,
   type IssueReason,
@@ -81,6 +82,7 @@ function ready({ decision, refusal, secret, setback }: Judgement): Verdict<Ready
   if (wanted === undefined && content?.state === 'sound') {
     // Only seen here while the write that would mend it is damped or fails.
     if (decision.action === 'rewrite' && !cosmetic.has(decision.reason)) {
+      if (refusal !== undefined && blocksRewrites.has(refusal.reason)) return { status: 'False', ...refusal };
       const { reason, detail } = decision;
       return { status: 'False', reason, message: describeRewrite(reason, detail) };
     }

@@ -73,6 +73,6 @@ export function renewalTime(
 }
 
 /** A number in [0, 1) that depends on nothing but the text. */
-function fraction(text: string): number {
+export function fraction(text: string): number {
   return hash('sha256', text, 'buffer').readUInt32BE(0) / 2 ** 32;
 }

@@ -63,6 +63,14 @@ const privateKey = fc.record({
   size: maybe(fc.constantFrom(256, 384, 521, 2048, 3072, 4096, 0, -1)),
 });
 
+const output = fc.record({
+  type: fc.constantFrom('DER', 'CombinedPEM', 'Docker', 'EnvoySDS', 'PKCS12', 'JKS'),
+  passwordSecretRef: maybe(
+    fc.record({ name: near('web-keystore', 'web'), key: maybe(near('password', '..data', '.')) }),
+  ),
+  alias: maybe(near('web', 'Web', 'web-1')),
+});
+
 const workloadCertificateSpec = fc.record({
   secretName: near('web'),
   serviceAccountName: maybe(near('web')),
@@ -83,7 +91,7 @@ const workloadCertificateSpec = fc.record({
       .map((parts) => Object.assign({}, ...parts)),
   ),
   secretTemplate: maybe(fc.record({ labels: maybe(labels), annotations: maybe(labels) })),
-  outputs: maybe(fc.array(fc.record({ type: fc.constantFrom('DER', 'CombinedPEM') }), { maxLength: 3 })),
+  outputs: maybe(fc.array(output, { maxLength: 3 })),
 });
 
 const certificateAuthoritySpec = fc.record({

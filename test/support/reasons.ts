@@ -37,6 +37,8 @@ const ofCertificates: Readonly<Record<ReadyReason | IssuingReason, true>> = {
   ChainChanged: true,
   OutputsChanged: true,
   MetadataChanged: true,
+  PasswordNotFound: true,
+  PasswordInvalid: true,
   AuthorityNotFound: true,
   AuthorityNotReady: true,
   NamesDenied: true,

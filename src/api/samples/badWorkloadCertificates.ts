@@ -239,8 +239,8 @@ export const badWorkloadCertificates: readonly BadSample[] = [
 
   // The Secret
   {
-    title: 'an output that is not there yet',
-    spec: { ...base, outputs: [{ type: 'PKCS12' }] },
+    title: 'an output that is none of ours',
+    spec: { ...base, outputs: [{ type: 'BCFKS' }] },
     field: 'spec.outputs[0].type',
     ...unsupported,
   },
@@ -256,6 +256,66 @@ export const badWorkloadCertificates: readonly BadSample[] = [
     field: 'spec.outputs[0].type',
     message: 'Required value',
     parser: 'Invalid option',
+  },
+  {
+    title: 'a password for an output without one',
+    spec: { ...base, outputs: [{ type: 'DER', passwordSecretRef: { name: 'web-keystore' } }] },
+    field: 'spec.outputs[0].passwordSecretRef',
+    message: 'passwordSecretRef is for PKCS12 and JKS only: leave it out here',
+  },
+  {
+    title: 'an alias for an output without one',
+    spec: { ...base, outputs: [{ type: 'JKS' }, { type: 'EnvoySDS', alias: 'web' }] },
+    field: 'spec.outputs[1].alias',
+    message: 'alias is for PKCS12 and JKS only: leave it out here',
+  },
+  {
+    title: 'an alias in capitals, which Java would not find',
+    spec: { ...base, outputs: [{ type: 'JKS', alias: 'Web' }] },
+    field: 'spec.outputs[0].alias',
+    message: 'not an alias: write lower-case letters',
+  },
+  {
+    title: 'an empty alias',
+    spec: { ...base, outputs: [{ type: 'JKS', alias: '' }] },
+    field: 'spec.outputs[0].alias',
+    message: 'not an alias',
+  },
+  {
+    title: 'an alias of 65 characters',
+    spec: { ...base, outputs: [{ type: 'PKCS12', alias: repeat(65) }] },
+    field: 'spec.outputs[0].alias',
+    ...tooLong,
+  },
+  {
+    title: 'a password in the Secret that is written',
+    spec: { ...base, outputs: [{ type: 'PKCS12', passwordSecretRef: { name: 'web-mtls', key: 'tls.key' } }] },
+    field: 'spec.outputs',
+    message: 'a password stands in a Secret of its own, not in the one that is written',
+  },
+  {
+    title: 'a password without the name of its Secret',
+    spec: { ...base, outputs: [{ type: 'PKCS12', passwordSecretRef: { key: 'password' } }] },
+    field: 'spec.outputs[0].passwordSecretRef.name',
+    ...required,
+  },
+  {
+    title: 'a password in a Secret of another namespace',
+    spec: { ...base, outputs: [{ type: 'PKCS12', passwordSecretRef: { name: 'other/web-keystore' } }] },
+    field: 'spec.outputs[0].passwordSecretRef.name',
+    message: 'not a name of a Secret',
+  },
+  {
+    title: 'a path for the key of a password',
+    spec: { ...base, outputs: [{ type: 'PKCS12', passwordSecretRef: { name: 'web-keystore', key: 'a/b' } }] },
+    field: 'spec.outputs[0].passwordSecretRef.key',
+    message: 'not a key of a Secret: write letters, digits',
+  },
+  {
+    title: 'two dots for the key of a password',
+    spec: { ...base, outputs: [{ type: 'PKCS12', passwordSecretRef: { name: 'web-keystore', key: '..' } }] },
+    field: 'spec.outputs[0].passwordSecretRef.key',
+    message: 'a key of a Secret is neither "." nor begins with ".."',
   },
   {
     title: 'an unknown deletion policy',

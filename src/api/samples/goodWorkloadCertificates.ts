@@ -78,6 +78,24 @@ export const goodWorkloadCertificates: readonly GoodSample[] = [
   },
   { title: 'an empty privateKey', spec: { ...base, privateKey: {} } },
   { title: 'an empty authorityRef', spec: { ...base, authorityRef: {} } },
+  {
+    title: 'every output',
+    spec: {
+      ...base,
+      outputs: [
+        { type: 'CombinedPEM' },
+        { type: 'DER' },
+        { type: 'Docker' },
+        { type: 'EnvoySDS' },
+        { type: 'PKCS12', passwordSecretRef: { name: 'web-keystore', key: 'pass.word_1' }, alias: 'web-1.shop_x' },
+        { type: 'JKS', alias: repeat(64) },
+      ],
+    },
+  },
+  {
+    title: 'a password of which only the Secret is named',
+    spec: { ...base, outputs: [{ type: 'JKS', passwordSecretRef: { name: 'web' } }] },
+  },
   { title: 'the shortest duration', spec: { ...base, duration: '60s', renewBefore: '59s' } },
   { title: 'the longest duration', spec: { ...base, duration: '825d' } },
   {
