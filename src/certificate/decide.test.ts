@@ -76,6 +76,7 @@ describe('the Secret is written again around the same certificate', () => {
     ['where the intermediates are not the authority’s', () => content({ chainDigest: 'other' }), 'ChainChanged'],
     ['for other outputs', () => desired({ outputs: 'DER' }), 'OutputsChanged'],
     ['where an output is wrong', () => content({ outputs: 'DER!' }), 'OutputsChanged'],
+    ['where a keystore is wrong', () => ({ keystoresAreRight: false }), 'OutputsChanged'],
     ['for other labels or annotations', () => desired({ metadataDigest: 'other' }), 'MetadataChanged'],
     ['for another deletionPolicy', () => desired({ ownerUid: 'u-web' }), 'MetadataChanged'],
   ])('%s', (_, changes, reason) => {

@@ -42,7 +42,7 @@ describe('a new Secret', () => {
 
   test.each<[string, object]>([
     ['nothing more', {}],
-    ['outputs', { outputs: [{ type: 'DER' }, { type: 'CombinedPEM' }] }],
+    ['outputs', { outputs: [{ type: 'EnvoySDS' }, { type: 'DER' }, { type: 'Docker' }, { type: 'CombinedPEM' }] }],
     ['a template', { secretTemplate: template }],
     ['deletionPolicy Delete', { deletionPolicy: 'Delete' }],
     ['another authority', { authorityRef: { name: 'other' } }],

@@ -59,7 +59,7 @@ describe('what is remembered of a Secret', () => {
     ['P-384', { privateKey: { algorithm: 'ECDSA', size: 384 } }],
     ['Ed25519', { privateKey: { algorithm: 'Ed25519' } }],
     ['RSA in PKCS#1', { privateKey: { algorithm: 'RSA', encoding: 'PKCS1' } }],
-    ['every output', { outputs: [{ type: 'DER' }, { type: 'CombinedPEM' }] }],
+    ['outputs', { outputs: [{ type: 'DER' }, { type: 'CombinedPEM' }, { type: 'Docker' }, { type: 'EnvoySDS' }] }],
     ['a SPIFFE ID', { dnsNames: [], serviceAccountName: 'web' }],
   ])('is known beforehand of what we make: %s', async (_, spec) => {
     const { secret, raw } = await issuedSecret(world, recordOf(spec));

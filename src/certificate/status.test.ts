@@ -114,6 +114,18 @@ describe('conditions', () => {
       'False Damped',
     ],
     [
+      'a keystore cannot be made for want of its password',
+      () => ({ decision: rewrite('OutputsChanged'), refusal: { reason: 'PasswordNotFound', message: 'not there' } }),
+      'False PasswordNotFound',
+      'False PasswordNotFound',
+    ],
+    [
+      'a label was changed, and a password is missing',
+      () => ({ decision: rewrite('MetadataChanged'), refusal: { reason: 'PasswordNotFound', message: 'not there' } }),
+      'True Ready',
+      'False PasswordNotFound',
+    ],
+    [
       'a quarrel over a label is damped',
       () => ({ decision: rewrite('MetadataChanged'), setback: damped }),
       'True Ready',
