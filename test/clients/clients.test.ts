@@ -1,5 +1,6 @@
-// Go, Node and Python, each as server and as client with the files of a mounted Secret. The matrix of all pairs runs in the background, since
+// Go, Node, Python and Java, each as server and as client with the files of a mounted Secret. The matrix of all pairs runs in the background, since
 // renewals take their time; what is refused is asked of servers and clients of its own meanwhile.
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   buildLeafProfile,
@@ -18,7 +19,9 @@ import { Fleet, NAMESPACE, type SecretFiles } from './fleet.ts';
 import { ask, resumes, serve } from './peers.ts';
 
 const wantedRenewals = 5;
-const shortLived = { duration: '1m', renewBefore: '50s' }; // a renewal every 7 to 10 s
+/** Java reads keystores. */
+const outputs = [{ type: 'PKCS12' }];
+const shortLived = { duration: '1m', renewBefore: '50s', outputs }; // a renewal every 7 to 10 s
 const dnsName = (name: string) => `${name}.${NAMESPACE}.svc`;
 
 interface Pair {
@@ -46,7 +49,7 @@ beforeAll(async () => {
       fleet.certificate(`${language}-server`, shortLived),
       fleet.certificate(`${language}-client`, shortLived),
     ]),
-    fleet.certificate('good'),
+    fleet.certificate('good', { outputs }),
     fleet.certificate('server-only', { usages: ['server auth'] }),
     fleet.certificate('client-only', { usages: ['client auth'] }),
     authority('foreign', { selfSigned: {} }),
@@ -132,7 +135,7 @@ describe.each(languages)('a %s server', (language) => {
     expect(answer.body).toBeUndefined();
     expect(answer.error).toBeDefined();
     await waitFor('the server to tell of the refusal', () => server.errors.length > failedBefore);
-    expect(server.errors.at(-1)).toMatch(/cert|purpose/i);
+    expect(server.errors.at(-1)).toMatch(/cert|purpose|key usage/i);
     expect(server.peers.map(({ name }) => name)).toEqual([dnsName('good')]);
   });
 
@@ -169,7 +172,7 @@ describe.each(languages)('a %s client', (language) => {
   ])('refuses a server with %s', async (_, files, name) => {
     await using server = await serve(await files());
     const client = await visit(server.address, dnsName(name));
-    expect(client.errors).toEqual([expect.stringMatching(/certificate/i)]);
+    expect(client.errors).toEqual([expect.stringMatching(/certificat|key usage/i)]);
     expect(client.handshakes).toBe(0);
     expect(client.code).toBe(1);
   });
@@ -190,7 +193,7 @@ test('a changed ca.crt is followed without a restart, both when a root comes and
       metadata: { name: 'rolling' },
       spec: { trustDomain: 'example.com', provided: { secretName: 'rolling-ca' } },
     },
-    fleet.certificate('rolling', { authorityRef: { name: 'rolling' } }),
+    fleet.certificate('rolling', { authorityRef: { name: 'rolling' }, outputs }),
   );
   const directory = await fleet.mount('rolling');
   const stranger = await leafOf(other.issuer, dnsName('stranger'), [-hour, hour]);
@@ -214,7 +217,7 @@ test('a changed ca.crt is followed without a restart, both when a root comes and
     });
 
   await untilAll('the stranger to be refused', false);
-  expect(programs.map(({ client }) => client.handshakes)).toEqual([0, 0, 0]);
+  expect(programs.map(({ client }) => client.handshakes)).toEqual(languages.map(() => 0));
   await bring(own.files['ca.crt'] + other.files['ca.crt']);
   await untilAll('the stranger to be trusted', true);
   await bring(own.files['ca.crt']);
@@ -234,7 +237,32 @@ test('a Secret that is deleted under load is made anew, and its server goes on w
   await waitFor('the client to see it', () => pair.client.peers.some(({ serial }) => serial === leaf?.serialNumber));
 });
 
-test(`all nine pairs go through ${wantedRenewals} renewals on both sides without a failed handshake`, async () => {
+test('Java goes on with JKS stores under a password of the user’s, and under another one when that changes', async () => {
+  const password = (text: string): object => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'jks-password', namespace: NAMESPACE },
+    stringData: { password: text },
+  });
+  const spec = { outputs: [{ type: 'JKS', alias: 'java', passwordSecretRef: { name: 'jks-password' } }] };
+  await fleet.apply(password('the first one'), fleet.certificate('jks', spec));
+  const stores = await fleet.mount('jks');
+  const more = ['--kind', 'jks', '--password-file', join(await fleet.mount('jks-password'), 'password')];
+  const server = await fleet.server('java', stores, more);
+  const target = { address: await server.serving(), serverName: dnsName('jks'), more };
+  const client = await fleet.client('java', stores, target);
+  await waitFor('connections under the first password', () => client.handshakes > 0 && server.handshakes > 0);
+  await fleet.apply(password('the second one'));
+  // The operator reads passwords every five minutes, and with any look at the certificate.
+  await fleet.apply({ ...fleet.certificate('jks', { ...spec, secretTemplate: { labels: { password: 'second' } } }) });
+  await waitFor('both to read the stores under the second password', () => client.loads > 1 && server.loads > 1);
+  const before = client.handshakes;
+  await waitFor('connections under the second password', () => client.handshakes > before);
+  expect(await client.stop()).toBe(0);
+  expect([...client.errors, ...server.errors]).toEqual([]);
+});
+
+test(`all ${languages.length ** 2} pairs go through ${wantedRenewals} renewals on both sides without a failed handshake`, async () => {
   const seen = (program: ExampleProgram, name: string) => program.peers.filter((peer) => peer.name === name);
   const sides = ({ server, serverName, client, clientName }: Pair) => [
     seen(client, serverName),

@@ -88,17 +88,19 @@ export class Fleet implements AsyncDisposable {
     return directory;
   }
 
-  async server(language: Language, directory: string): Promise<ExampleProgram> {
+  async server(language: Language, directory: string, more: readonly string[] = []): Promise<ExampleProgram> {
     const command = await exampleCommand(language, 'server');
-    const program = this.#launch(`the ${language} server`, command, ['--certs', directory, '--listen', '127.0.0.1:0']);
+    const args = ['--certs', directory, '--listen', '127.0.0.1:0', ...more];
+    const program = this.#launch(`the ${language} server`, command, args);
     await program.serving();
     return program;
   }
 
   async client(language: Language, directory: string, target: ClientTarget): Promise<ExampleProgram> {
     const command = await exampleCommand(language, 'client');
-    const { address, serverName, everyMs = 100, times = 0 } = target;
-    const args = ['--certs', directory, '--connect', address, '--server-name', serverName, '--times', String(times)];
+    const { address, serverName, everyMs = 100, times = 0, more = [] } = target;
+    const names = ['--connect', address, '--server-name', serverName];
+    const args = ['--certs', directory, ...names, '--times', String(times), ...more];
     const every = language === 'go' ? `${everyMs}ms` : String(everyMs);
     return this.#launch(`the ${language} client`, command, [...args, '--every', every]);
   }
@@ -125,4 +127,6 @@ export interface ClientTarget {
   readonly everyMs?: number;
   /** 0: until it is stopped. */
   readonly times?: number;
+  /** Flags that only this language has. */
+  readonly more?: readonly string[];
 }

@@ -7,12 +7,13 @@ import { z } from 'zod';
 import type { Command, GuardedDirectory } from '../cluster/guardian.ts';
 import { CommandError, run } from './command.ts';
 import { goProgram } from './goProgram.ts';
+import { javaCommand } from './java.ts';
 import { noProgress, type Progress } from './progress.ts';
 import { waitFor } from './waitFor.ts';
 
 const examples = join(import.meta.dirname, '..', '..', 'examples');
 
-export const languages = ['go', 'node', 'python'] as const;
+export const languages = ['go', 'node', 'python', 'java'] as const;
 export type Language = (typeof languages)[number];
 export type Role = 'server' | 'client';
 
@@ -43,6 +44,8 @@ export async function exampleCommand(
       return [process.execPath, join(examples, 'node', `${role}.mjs`)];
     case 'python':
       return [await findPython(), '-B', join(examples, 'python', `${role}.py`)]; // -B: no __pycache__ in the sources
+    case 'java':
+      return await javaCommand(join(examples, 'java'), role === 'server' ? 'Server' : 'Client', progress);
   }
 }
 

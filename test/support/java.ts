@@ -1,5 +1,11 @@
-/** Java's keytool and its launcher, as they are on the machine. */
+/** Java's keytool, compiler and launcher, as they are on the machine. */
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Command } from '../cluster/guardian.ts';
+import { isIntact, keyedDirectory, putIntoCache } from './cache.ts';
 import { CommandError, run } from './command.ts';
+import { withLock } from './lock.ts';
+import { noProgress, type Progress } from './progress.ts';
 
 /** The oldest Java that the examples are written for is 17. */
 const OLDEST = 17;
@@ -21,6 +27,33 @@ export async function needJava(): Promise<void> {
       );
     });
   await found;
+}
+
+/** For programs that live for seconds beside many others. */
+const small = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xmx64m'] as const;
+
+/** The words that start a class of the sources in `directory`, which are compiled when any of them has changed. */
+export async function javaCommand(directory: string, main: string, progress: Progress = noProgress): Promise<Command> {
+  await needJava();
+  const sources = globSync('*.java', { cwd: directory }).sort();
+  const ingredients = sources.flatMap((file) => [file, readFileSync(join(directory, file))]);
+  const cache = keyedDirectory('programs', `java-${basename(directory)}`, ingredients);
+  const jar = join(cache, 'classes.jar');
+  if (!(await isIntact(jar, false))) {
+    await withLock(join(cache, 'lock'), `compiling ${directory}`, progress, async () => {
+      if (await isIntact(jar, false)) return;
+      const work = mkdtempSync(join(cache, 'making-'));
+      try {
+        const release = ['--release', String(OLDEST), '-Xlint:all', '-Werror'];
+        await run('javac', [...release, '-d', join(work, 'classes'), ...sources.map((file) => join(directory, file))]);
+        await run('jar', ['--create', '--file', join(work, 'classes.jar'), '-C', join(work, 'classes'), '.']);
+        await putIntoCache(join(work, 'classes.jar'), jar, 'javac');
+      } finally {
+        rmSync(work, { recursive: true, force: true });
+      }
+    });
+  }
+  return ['java', ...small, '-cp', jar, main];
 }
 
 export interface ListedEntry {
