@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../support/command.ts';
 import { listKeystore } from '../support/java.ts';
+import { fencedBlocks } from '../support/markdown.ts';
 import { certificatesIn, readSecretObject, type SecretObject } from '../support/secret.ts';
 import { condition, inSeconds, items, World, waitFor } from './world.ts';
 
@@ -296,6 +297,20 @@ test('a restart with nothing to do writes nothing, whosever the passwords are', 
     'to be mended',
     ({ object }) => object.data['truststore.jks'] === before.data['truststore.jks'],
   );
+});
+
+test('what docs/clients.md shows of Java is what happens', async () => {
+  const document = await readFile(join(import.meta.dirname, '..', '..', 'docs', 'clients.md'), 'utf8');
+  const [yaml] = fencedBlocks(document).filter(({ language }) => language === 'yaml');
+  await world.cluster.kubectl(['create', 'namespace', 'shop']);
+  await world.cluster.kubectl(['apply', '-f', '-'], { input: yaml?.text ?? '' });
+  await world.ready('shop', 'web');
+  const { object } = await world.secret('shop', 'web-mtls', { holder: 'web' });
+  await expectStores(object, text(object, 'keystore-password'));
+  for (const key of ['keystore.p12', 'truststore.p12', 'keystore-password']) {
+    expect(document).toContain(`| \`${key}\` |`);
+    expect(object.data[key]).toBeDefined();
+  }
 });
 
 test('no password stands in logs, events, conditions or annotations', async () => {
