@@ -6,7 +6,9 @@ import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asRecord, asString } from '../../src/kube/index.ts';
 import { findFreePort } from '../cluster/port.ts';
+import { type CorporateCa, makeCorporateCa } from '../support/corporateCa.ts';
 import { findEnvoy } from '../support/envoy.ts';
+import { OPERATOR_NAMESPACE } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { Fleet, NAMESPACE, type SecretFiles } from './fleet.ts';
@@ -17,6 +19,8 @@ const wantedRenewals = 3;
 const shortLived = { duration: '1m', renewBefore: '50s' }; // a renewal every 7 to 10 s
 
 let fleet: Fleet;
+let own: CorporateCa;
+let foreign: CorporateCa;
 let program: Server;
 /** What clients connect to. */
 let address: string;
@@ -24,21 +28,33 @@ let admin: string;
 let envoyExited: () => boolean;
 let envoyLog = '';
 
+/** Puts a CA into the Secret of an authority. @param roots what goes into ca.crt. */
+async function bring(name: string, ca: CorporateCa, roots: string = ca.files['ca.crt']): Promise<void> {
+  const metadata = { name: `${name}-ca`, namespace: OPERATOR_NAMESPACE };
+  await fleet.apply({ apiVersion: 'v1', kind: 'Secret', metadata, stringData: { ...ca.files, 'ca.crt': roots } });
+}
+
+const authority = (name: string): object => ({
+  apiVersion: 'mtls-operator.io/v1alpha1',
+  kind: 'CertificateAuthority',
+  metadata: { name },
+  spec: { trustDomain: 'cluster.local', provided: { secretName: `${name}-ca` } },
+});
+
 beforeAll(async () => {
   const envoy = await findEnvoy(printProgress);
   fleet = await Fleet.start();
-  const foreign = {
-    apiVersion: 'mtls-operator.io/v1alpha1',
-    kind: 'CertificateAuthority',
-    metadata: { name: 'foreign' },
-    spec: { trustDomain: 'foreign.example', selfSigned: {} },
-  };
+  [own, foreign] = await Promise.all([makeCorporateCa('Own'), makeCorporateCa('Foreign')]);
+  await bring('own', own);
+  await bring('foreign', foreign);
+  const signedBy = (name: string, more: object = {}) => ({ authorityRef: { name }, ...more });
   await fleet.apply(
-    fleet.certificate('envoy', { ...shortLived, outputs: [{ type: 'EnvoySDS' }] }),
-    fleet.certificate('client'),
-    fleet.certificate('server-only', { usages: ['server auth'] }),
-    foreign,
-    fleet.certificate('foreign', { authorityRef: { name: 'foreign' } }),
+    authority('own'),
+    authority('foreign'),
+    fleet.certificate('envoy', signedBy('own', { ...shortLived, outputs: [{ type: 'EnvoySDS' }] })),
+    fleet.certificate('client', signedBy('own')),
+    fleet.certificate('server-only', signedBy('own', { usages: ['server auth'] })),
+    fleet.certificate('foreign', signedBy('foreign')),
   );
   program = createServer((request, response) => response.end(String(request.headers['x-forwarded-client-cert'])));
   await new Promise<void>((resolve) => program.listen(0, '127.0.0.1', resolve));
@@ -102,6 +118,16 @@ test.each([
   const answer = await ask(address, name === undefined ? undefined : await fleet.secret(NAMESPACE, name));
   expect(answer.body).toBeUndefined();
   expect(answer.error).toBeDefined();
+});
+
+test('a root that comes is followed, and so is its going', async () => {
+  const isTaken = async () => (await ask(address, await fleet.secret(NAMESPACE, 'foreign'))).body !== undefined;
+  expect(await isTaken()).toBe(false);
+  await bring('own', own, own.files['ca.crt'] + foreign.files['ca.crt']);
+  await waitFor('the foreign client to be taken', isTaken);
+  await bring('own', own);
+  await waitFor('the foreign client to be refused again', async () => !(await isTaken()));
+  expect((await ask(address, await client())).body).toBeDefined();
 });
 
 test(`${wantedRenewals} renewals are followed without a restart, a failed request or a broken connection`, async () => {

@@ -1,5 +1,6 @@
 /** Whether a Secret's key and certificates hold together, judged by Node's own X.509 code and not by the operator's. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import { stringMap } from '../../src/kube/index.ts';
 
 const day = 86_400_000;
@@ -46,6 +47,9 @@ export function problemOf(
     !leaf.checkPrivateKey(createPrivateKey({ key: Buffer.from(der, 'base64'), format: 'der', type: 'pkcs8' }))
   )
     return 'key.der is another key';
+  const keystore = data['keystore.p12'];
+  if (keystore !== undefined && !opens(keystore, decode(data['keystore-password'])))
+    return 'keystore.p12 does not open with its password, or its key is not that of its certificate';
   let below = leaf;
   for (const above of [...chain, undefined]) {
     const signers = above === undefined ? roots : [above];
@@ -61,6 +65,15 @@ export function problemOf(
   }
   if (leaf.ca) return 'the certificate is a CA';
   return undefined;
+}
+
+function opens(base64: string, passphrase: string): boolean {
+  try {
+    createSecureContext({ pfx: Buffer.from(base64, 'base64'), passphrase });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function blocks(pem: string): string[] {

@@ -13,6 +13,7 @@ const sorts: readonly ((name: string, namespace: string) => object)[] = [
   () => ({ privateKey: { algorithm: 'Ed25519' }, outputs: [{ type: 'CombinedPEM' }, { type: 'DER' }] }),
   () => ({ secretTemplate: { labels: { app: 'web' }, annotations: { note: 'kept' } } }),
   () => ({ deletionPolicy: 'Delete' }),
+  () => ({ outputs: [{ type: 'PKCS12' }, { type: 'JKS' }, { type: 'EnvoySDS' }] }),
 ];
 
 export class Workload {
