@@ -34,14 +34,12 @@ public final class Client {
         int every = Integer.parseInt(Identity.flag(arguments, "--every", "100")); // milliseconds between two connections
         int times = Integer.parseInt(Identity.flag(arguments, "--times", "0")); // end after so many; 0: never
 
-        // SIGTERM waits for the connection that is under way, so that none is broken off.
+        // SIGTERM waits for the connection that is under way, so that none is broken off; halt, below, then ends the waiting.
         CountDownLatch stopping = new CountDownLatch(1);
-        CountDownLatch stopped = new CountDownLatch(1);
-        Thread.currentThread().setName("client");
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             stopping.countDown();
             try {
-                stopped.await(2L * PATIENCE, TimeUnit.MILLISECONDS);
+                Thread.sleep(2L * PATIENCE);
             } catch (InterruptedException ended) {
                 Thread.currentThread().interrupt();
             }
@@ -69,7 +67,6 @@ public final class Client {
             if (stopping.await(every, TimeUnit.MILLISECONDS)) break;
         }
         Identity.log("count", "handshakes", handshakes, "failures", failures);
-        stopped.countDown();
         Runtime.getRuntime().halt(failures > 0 ? 1 : 0);
     }
 
