@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificateAuthorityKind, kinds, workloadCertificateKind } from '../../src/api/kinds.ts';
 import { parseWorkloadCertificate } from '../../src/api/workloadCertificate.ts';
 import type { Cluster } from '../cluster/index.ts';
+import { waitFor } from '../support/waitFor.ts';
 import { startClusterWithKinds } from './cluster.ts';
 import { causes, record, send } from './control.ts';
 
@@ -39,9 +40,11 @@ describe('the definitions', () => {
   });
 
   test.each(kinds)('of $kind describe every field', async ({ kind }) => {
-    const openapi = record(
-      JSON.parse(await cluster.kubectl(['get', '--raw', '/openapi/v3/apis/mtls-operator.io/v1alpha1'])),
+    // The API server publishes it a moment after it serves the kind.
+    const published = await waitFor('the OpenAPI document', () =>
+      cluster.kubectl(['get', '--raw', '/openapi/v3/apis/mtls-operator.io/v1alpha1']),
     );
+    const openapi = record(JSON.parse(published));
     const schemas = record(record(openapi['components'])['schemas']);
     expect(undescribed(record(schemas[`io.mtls-operator.v1alpha1.${kind}`]), kind)).toEqual([]);
   });
