@@ -1,12 +1,12 @@
 import { statSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 
 const root = import.meta.dirname;
 
-/** Where the bundle goes. */
-export const operatorBundle = join(root, 'dist', 'main.js');
+/** Where the bundle goes, unless somebody wants one of their own. */
+const dist = join(root, 'dist');
 
 /**
  * Node's flags for the operator. What is decoded from a LIST is garbage a moment later: a young generation of bounded size, and collections of the old one when it
@@ -23,12 +23,15 @@ export const operatorEnvironment: Readonly<Record<string, string>> = { MALLOC_AR
  * Bundles the operator and its dependencies, with source maps beside, and resolves with the path of the file to start. What few kubeconfigs need
  * (client-node for exec plugins, YAML) lies in files of its own: their text would stay in memory for ever. Takes a fraction of a second, so whoever runs the
  * operator does it each time.
+ *
+ * @param directory for whoever starts it again and again, while somebody else may build another.
  */
-export async function buildOperator(): Promise<string> {
+export async function buildOperator(directory: string = dist): Promise<string> {
+  const main = join(directory, 'main.js');
   const result = await build({
     absWorkingDir: root,
     entryPoints: ['src/main.ts'],
-    outdir: dirname(operatorBundle),
+    outdir: directory,
     bundle: true,
     splitting: true,
     write: false,
@@ -48,16 +51,15 @@ export async function buildOperator(): Promise<string> {
   });
   // Renamed into place, the file to start last: another command may be starting the operator right now. For the same reason the parts of an earlier
   // bundle stay; their names tell their content.
-  await mkdir(dirname(operatorBundle), { recursive: true });
-  const files = [...result.outputFiles].sort(
-    (a, b) => Number(a.path === operatorBundle) - Number(b.path === operatorBundle),
-  );
+  await mkdir(directory, { recursive: true });
+  if (directory !== dist) await writeFile(join(directory, 'package.json'), '{ "type": "module" }\n');
+  const files = [...result.outputFiles].sort((a, b) => Number(a.path === main) - Number(b.path === main));
   for (const { path, contents } of files) {
     const partial = `${path}.${process.pid}`;
     await writeFile(partial, contents);
     await rename(partial, path);
   }
-  return operatorBundle;
+  return main;
 }
 
 if (import.meta.main) {

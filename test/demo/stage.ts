@@ -1,5 +1,5 @@
 /** Everything that the demonstration needs, raised step by step. */
-import { copyFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildOperator } from '../../build.ts';
@@ -67,11 +67,10 @@ export class Stage {
   }
 }
 
-/** The operator as it is shipped: one file, with the permissions of its service account. */
+/** The operator as it is shipped, with the permissions of its service account. */
 async function startBundle(guarded: GuardedDirectory, cluster: Cluster): Promise<OperatorProcess> {
-  // A copy of its own: whoever builds meanwhile changes nothing here.
-  const program = join(guarded.path, 'operator.mjs');
-  await copyFile(await buildOperator(), program);
+  // A bundle of its own: whoever builds meanwhile changes nothing here.
+  const program = await buildOperator(join(guarded.path, 'operator'));
   return await startOperatorProcess(cluster, { program: [program], noWait: true });
 }
 

@@ -1,5 +1,5 @@
 /** What the fault tests share: a control plane whose history can be read, with the operator's bundle, permissions and authority in place. */
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildOperator } from '../../build.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
@@ -20,17 +20,13 @@ export interface Arena extends AsyncDisposable {
 }
 
 export async function startArena(log?: Progress): Promise<Arena> {
-  const built = await buildOperator();
   const cluster = await startCluster({
     apiServerFlags: readableHistory,
     audit: 'off', // etcd's history tells more, and each write would wait for the disk
     ...(log === undefined ? {} : { log }),
   });
   try {
-    // A copy: it is started again and again, while somebody may build another.
-    const bundle = join(cluster.directory, 'operator.mjs');
-    copyFileSync(built, bundle);
-    copyFileSync(`${built}.map`, join(cluster.directory, 'main.js.map'));
+    const bundle = await buildOperator(join(cluster.directory, 'operator'));
     await installOperator(cluster);
     const account = { namespace: OPERATOR_NAMESPACE, name: 'mtls-operator' };
     const kubeconfig = await cluster.kubeconfigForServiceAccount(account);
