@@ -1,6 +1,7 @@
-/** `npm run bench -- [issue|latency|sign|memory|renewals|all] [--count N] [--rounds N] [--json]` */
+/** `npm run bench -- [issue|latency|sign|memory|renewals|failover|all] [--count N] [--rounds N] [--json]` */
 import { parseArgs } from 'node:util';
 import { printProgress } from '../support/progress.ts';
+import { measureFailover } from './failover.ts';
 import { measureIssuing } from './issue.ts';
 import { measureLatency } from './latency.ts';
 import { measureMemory } from './memory.ts';
@@ -19,6 +20,7 @@ const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   latency: () => measureLatency(count(200)),
   renewals: () => measureRenewals(count(5000)),
   memory: () => measureMemory(count(10_000)),
+  failover: () => measureFailover(count(200)),
 };
 
 const wanted = positionals.length === 0 || positionals.includes('all') ? Object.keys(benchmarks) : positionals;

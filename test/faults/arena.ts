@@ -68,8 +68,8 @@ export function operatorCommand(
 }
 
 /** A kubeconfig that leads the operator through the proxy. */
-export function kubeconfigThrough(arena: Arena, proxy: FaultProxy): string {
-  const path = join(arena.cluster.directory, 'users', 'through-proxy.kubeconfig');
+export function kubeconfigThrough(arena: Arena, proxy: FaultProxy, name = 'through-proxy'): string {
+  const path = join(arena.cluster.directory, 'users', `${name}.kubeconfig`);
   writeFileSync(path, proxy.kubeconfig(arena.token), { mode: 0o600 });
   return path;
 }

@@ -155,6 +155,8 @@ export class FaultProxy implements AsyncDisposable {
         return;
       case 'lost-answer':
         return this.#lose(request, response);
+      case 'hold':
+        return this.#hold(request, response, fault);
       case 'slow':
         return this.#slow(request, response, fault);
       case 'truncate':
@@ -188,6 +190,27 @@ export class FaultProxy implements AsyncDisposable {
     const answer = await this.#forward(request, response);
     for await (const _chunk of answer);
     reset(request.socket);
+  }
+
+  async #hold(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    fault: Extract<Fault, { kind: 'hold' }>,
+  ): Promise<void> {
+    const body: Buffer[] = [];
+    for await (const chunk of chunksOf(request)) body.push(chunk);
+    fault.onHeld();
+    await fault.until;
+    const answer = await new Promise<http.IncomingMessage>((resolve, reject) => {
+      const upstream = this.#open(request, resolve);
+      upstream.on('error', reject);
+      upstream.end(Buffer.concat(body));
+    });
+    fault.onAnswer(answer.statusCode ?? 0);
+    if (response.destroyed) return answer.destroy() && undefined;
+    writeHead(response, answer);
+    for await (const chunk of chunksOf(answer)) response.write(chunk);
+    finish(answer, request, response);
   }
 
   /** A slow line that is mended lets what is under way through at once. */
@@ -256,20 +279,8 @@ export class FaultProxy implements AsyncDisposable {
 
   /** Sends the request on, and resolves with the head of the answer. A server that cannot be reached resets the client. */
   #forward(request: http.IncomingMessage, response: http.ServerResponse): Promise<http.IncomingMessage> {
-    const target = new URL(this.#options.target);
-    const { request: send } = target.protocol === 'https:' ? https : http;
     return new Promise((resolve, reject) => {
-      const upstream = send(
-        {
-          host: target.hostname,
-          port: target.port,
-          method: request.method,
-          path: request.url,
-          headers: { ...withoutHopByHop(request.headers), host: target.host },
-          agent: this.#agent,
-        },
-        resolve,
-      );
+      const upstream = this.#open(request, resolve);
       upstream.on('error', (error) => {
         reset(request.socket);
         reject(error);
@@ -278,6 +289,20 @@ export class FaultProxy implements AsyncDisposable {
       response.once('close', () => response.writableFinished || upstream.destroy());
       request.pipe(upstream);
     });
+  }
+
+  #open(request: http.IncomingMessage, onAnswer: (answer: http.IncomingMessage) => void): http.ClientRequest {
+    const target = new URL(this.#options.target);
+    const { request: send } = target.protocol === 'https:' ? https : http;
+    const options = {
+      host: target.hostname,
+      port: target.port,
+      method: request.method,
+      path: request.url,
+      headers: { ...withoutHopByHop(request.headers), host: target.host },
+      agent: this.#agent,
+    };
+    return send(options, onAnswer);
   }
 }
 

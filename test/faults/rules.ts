@@ -27,6 +27,13 @@ export type Fault =
   | { readonly kind: 'watch-error'; readonly code?: number; readonly afterEvents?: number }
   /** A watch passes `afterEvents` lines, then nothing for ever, with the connection open. Any other request: never answered. */
   | { readonly kind: 'silence'; readonly afterEvents?: number }
+  /** The request is taken in and reaches the API server only when `until` resolves, even if its sender has gone meanwhile: a packet that was long under way. */
+  | {
+      readonly kind: 'hold';
+      readonly until: Promise<void>;
+      readonly onHeld: () => void;
+      readonly onAnswer: (status: number) => void;
+    }
   /** The answer's bytes trickle. */
   | { readonly kind: 'slow'; readonly bytesPerSecond: number }
   /** The answer ends, properly framed, after so many bytes (default half of it, or of the first line of a watch). */

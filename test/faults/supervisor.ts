@@ -10,6 +10,8 @@ export interface SupervisorOptions {
   readonly cluster: Cluster;
   /** The file that node runs, and its arguments. */
   readonly program: readonly string[];
+  /** On top of this process' environment. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Can be sent messages: see `send`. */
   readonly ipc?: boolean;
 }
@@ -47,14 +49,23 @@ export class Supervisor implements AsyncDisposable {
     return this;
   }
 
-  /** SIGKILL; resolves when the process is gone. The next one starts at once. */
-  async kill(): Promise<void> {
+  /** SIGKILL, or SIGTERM and the orderly end; resolves when the process is gone. The next one starts at once. */
+  async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
     const child = this.#child;
     if (child === undefined || ended(child)) return;
     this.#killing = true;
     const exit = once(child, 'exit');
-    child.kill('SIGKILL');
+    child.kill(signal);
     await exit;
+  }
+
+  /** Stands still, as a process does whose machine is suspended, until `thaw`. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
   }
 
   send(message: object): void {
@@ -71,6 +82,7 @@ export class Supervisor implements AsyncDisposable {
   /** SIGTERM, and the orderly end. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.thaw();
     this.#child?.kill('SIGTERM');
     await this.#running;
   }
@@ -84,6 +96,7 @@ export class Supervisor implements AsyncDisposable {
       this.#starts += 1;
       const child = this.#options.cluster.launch([process.execPath, ...this.#options.program], {
         stdio: ['ignore', 'pipe', 'pipe', ...(this.#options.ipc ? (['ipc'] as const) : [])],
+        env: { ...process.env, ...this.#options.env },
       });
       this.#child = child;
       for (const stream of [child.stdout, child.stderr]) {
