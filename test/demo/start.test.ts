@@ -150,6 +150,8 @@ test('every file in examples/ is applied by this demonstration or run by test/cl
   const known = [
     'examples/*.yaml',
     'examples/go/go.mod',
+    'examples/java/{Identity,Server,Client}.java',
+    'examples/envoy/envoy.yaml',
     ...programs.flatMap((name) => [
       `examples/go/${name}/${name === 'mtls' ? name : 'main'}.go`,
       `examples/node/${name}.mjs`,
