@@ -120,9 +120,7 @@ describe('the issuing CA', () => {
       timeoutMs: 60_000,
     });
     expect(renewed.intermediates[0]?.fingerprint256).not.toBe(first);
-    const issuances = world.operator.log.filter(
-      (line) => line.msg === 'issued a certificate' && line['namespace'] === namespace,
-    );
+    const issuances = await world.issuances(namespace, 4);
     expect(new Set(issuances.map(({ reason }) => reason))).toEqual(new Set(['SecretMissing', 'RenewalDue']));
   });
 

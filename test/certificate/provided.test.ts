@@ -144,9 +144,7 @@ describe('a provided CA', () => {
     );
     expect(reissued.revision).toBe(2);
     expect(reissued.serialNumber).not.toBe(secret.serialNumber);
-    const issuances = world.operator.log.filter(
-      (line) => line.msg === 'issued a certificate' && line['namespace'] === namespace,
-    );
+    const issuances = await world.issuances(namespace, 2);
     expect(issuances.map(({ reason }) => reason)).toEqual(['SecretMissing', 'AuthorityChanged']);
   });
 
@@ -172,9 +170,7 @@ describe('an authority', () => {
     const { namespace, secret } = await issue('soon-over', { duration: '1m', renewBefore: '58s' });
     expect(secret.leaf.validToDate.getTime()).toBe(ending.certificate.notAfter.getTime());
     await world.reason(namespace, 'web', 'Ready', 'AuthorityNotReady');
-    const issuances = world.operator.log.filter(
-      (line) => line.msg === 'issued a certificate' && line['namespace'] === namespace,
-    );
+    const issuances = await world.issuances(namespace, 1);
     expect(issuances).toHaveLength(1);
   });
 

@@ -100,7 +100,7 @@ describe('while the present issuing CA signs, certificates are issued and renewe
     expect(status).toBe('False');
     expect(message).toMatch(/"next-issuing-2".*no-next says no.*signed until/s);
     await world.event('default', 'next', 'GenerationRefused');
-    expect(JSON.stringify(world.operator.log)).toContain('no-next says no');
+    await world.logged('no-next says no');
     await allow();
     await world.authorityReason('next', 'Ready');
     expect(await names('next')).toEqual(['next-issuing-1', 'next-issuing-2', 'next-root-1']);
@@ -122,7 +122,7 @@ describe('while the present issuing CA signs, certificates are issued and renewe
       return ready.message.includes('says no') ? ready : undefined;
     });
     expect(message).toContain(`"${name}-issuing-1"`);
-    expect(JSON.stringify(world.operator.log)).toContain(`no-${name} says no`);
+    await world.logged(`no-${name} says no`);
     await allow();
     await world.restartOperator();
     await waitFor('it to be done', async () => {

@@ -60,9 +60,7 @@ describe('renewal', () => {
     const present = await world.secret(namespace, 'web');
     expect(present.revision).toBeGreaterThanOrEqual(status.revision ?? 0);
     expect((await world.events(namespace, 'web')).map(({ reason }) => reason)).toEqual(['Issued']);
-    const issued = world.operator.log.filter(
-      (line) => line.msg === 'issued a certificate' && line['namespace'] === namespace,
-    );
+    const issued = await world.issuances(namespace, 3);
     expect(issued.map(({ reason }) => reason).slice(0, 3)).toEqual(['SecretMissing', 'RenewalDue', 'RenewalDue']);
     expect(issued[1]).toMatchObject({
       serialNumber: second.serialNumber,

@@ -15,6 +15,7 @@ import { type Answer, record, send } from '../api/control.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import {
   installOperator,
+  type LogLine,
   OPERATOR_NAMESPACE,
   type OperatorProcess,
   operatorUser,
@@ -327,6 +328,21 @@ export class World implements AsyncDisposable {
     return await waitFor(`an event ${reason} about ${namespace}/${name}`, async () =>
       (await this.events(namespace, name)).find((event) => event.reason === reason),
     );
+  }
+
+  /** The log's lines about certificates issued in a namespace, as soon as there are so many: the log is written a moment behind what it tells of. */
+  async issuances(namespace: string, count: number): Promise<LogLine[]> {
+    return await waitFor(`${count} issuances in ${namespace} to be logged`, () => {
+      const lines = this.operator.log.filter(
+        (line) => line.msg === 'issued a certificate' && line['namespace'] === namespace,
+      );
+      return lines.length >= count && lines;
+    });
+  }
+
+  /** Resolves when the log has a text in it. */
+  async logged(text: string): Promise<void> {
+    await waitFor(`the log to say ${text}`, () => JSON.stringify(this.operator.log).includes(text));
   }
 
   /** Where the audit log ends now; to be given to `writesSince`. */
