@@ -36,4 +36,4 @@ COPY --from=build /image/ /
 # By number, so that a kubelet can see that it is not root.
 USER 65532:65532
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "--max-semi-space-size=4", "--heap-growing-percent=20", "--expose-gc", "/app/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "--heap-growing-percent=40", "--expose-gc", "/app/main.js"]
