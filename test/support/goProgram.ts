@@ -13,7 +13,8 @@ const testDirectory = join(import.meta.dirname, '..');
  */
 export async function goProgram(directory: string, progress: Progress = noProgress, folder = '.'): Promise<string> {
   const name = basename(join(directory, folder));
-  const files = globSync('**/*', { cwd: directory, withFileTypes: true })
+  const files = [directory, ...localModules(directory)]
+    .flatMap((module) => globSync('**/*', { cwd: module, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
@@ -75,6 +76,12 @@ export function goProgramDirectories(): string[] {
     .map((file) => join(testDirectory, file, '..'))
     .filter((directory) => !/^tool\b/m.test(readFileSync(join(directory, 'go.mod'), 'utf8'))) // pins programs of others
     .sort();
+}
+
+/** Folders of modules that go.mod takes from beside it: a change in them is one of ours. */
+function localModules(directory: string): string[] {
+  const text = readFileSync(join(directory, 'go.mod'), 'utf8');
+  return [...text.matchAll(/=> (\.\.?\/\S+)/g)].map(([, path]) => join(directory, path ?? ''));
 }
 
 function neededGo(directory: string): string {

@@ -42,3 +42,14 @@ test('the same contents again touch nothing', () => {
   expect(writeAtomically(directory, files({ 'tls.crt': 'a' }))).toBe(false);
   expect(timestamped()).toEqual(before);
 });
+
+test('a group may read what it is given access to, and nobody else may', () => {
+  const { uid, gid } = statSync(directory);
+  const access = { group: gid, fileMode: 0o440 };
+  for (const text of ['a', 'b']) {
+    writeAtomically(directory, files({ 'tls.key': text }), access);
+    const key = statSync(join(directory, 'tls.key'));
+    expect([key.uid, key.gid, key.mode & 0o777]).toEqual([uid, gid, 0o440]);
+    for (const path of [directory, join(directory, '..data')]) expect(statSync(path).mode & 0o777).toBe(0o750);
+  }
+});

@@ -1,6 +1,8 @@
 /** What the kubelet does for a pod that mounts a Secret, for programs that run without one. */
 import { randomBytes } from 'node:crypto';
 import {
+  chmodSync,
+  chownSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -38,6 +40,14 @@ export interface MountOptions {
   readonly directory: string;
   /** Gives up after this many milliseconds if the Secret does not come to be (default 30,000). */
   readonly timeoutMs?: number;
+  /** Who may read the files. Default: this process's user only. */
+  readonly access?: Access;
+}
+
+/** `fsGroup` and `defaultMode` of a volume: files and directories stay ours, and a group may read them. */
+export interface Access {
+  readonly group: number;
+  readonly fileMode: number;
 }
 
 export interface Mount extends AsyncDisposable {
@@ -54,7 +64,7 @@ export interface Mount extends AsyncDisposable {
  * @throws when the Secret is not there in time.
  */
 export async function mountSecret(options: MountOptions): Promise<Mount> {
-  const { namespace, secretName, directory, timeoutMs = 30_000 } = options;
+  const { namespace, secretName, directory, timeoutMs = 30_000, access } = options;
   const base = {
     clock: systemClock,
     random: Math.random,
@@ -81,7 +91,7 @@ export async function mountSecret(options: MountOptions): Promise<Mount> {
     store.subscribe(({ after }) => {
       if (after === undefined) return;
       try {
-        if (writeAtomically(directory, after.files)) changes++;
+        if (writeAtomically(directory, after.files, access)) changes++;
         resolve();
       } catch (error) {
         failure ??= error;
@@ -144,10 +154,10 @@ function decodeSecret(object: unknown): { key: string; value: SecretFiles } {
 /**
  * Puts files into a directory as the kubelet's atomic writer does (k8s.io/kubernetes/pkg/volume/util/atomic_writer.go): a new directory
  * `..<time>.<random>` takes them, the link `..data` is swapped to it by a rename, links beside it lead through `..data`, and only then the old
- * directory goes. A reader sees all files of one version or all of another. Files have mode 0600.
+ * directory goes. A reader sees all files of one version or all of another. Files have mode 0600, unless `access` says otherwise.
  * @returns false if they were there already: then nothing is touched
  */
-export function writeAtomically(directory: string, files: ReadonlyMap<string, Buffer>): boolean {
+export function writeAtomically(directory: string, files: ReadonlyMap<string, Buffer>, access?: Access): boolean {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const data = join(directory, '..data');
   const before = isLink(data) ? join(dirname(data), readlinkSync(data)) : undefined;
@@ -155,6 +165,7 @@ export function writeAtomically(directory: string, files: ReadonlyMap<string, Bu
   const time = new Date().toISOString().slice(0, 19).replace(/[-:T]/g, '_');
   const fresh = mkdtempSync(join(directory, `..${time}.`));
   for (const [name, content] of files) writeFileSync(join(fresh, name), content, { mode: 0o600 });
+  if (access !== undefined) giveAccess(directory, fresh, [...files.keys()], access);
   const link = join(directory, `..data_tmp_${randomBytes(4).toString('hex')}`);
   symlinkSync(fresh.slice(directory.length + 1), link);
   renameSync(link, data);
@@ -164,6 +175,16 @@ export function writeAtomically(directory: string, files: ReadonlyMap<string, Bu
   for (const name of visible) if (!files.has(name)) rmSync(join(directory, name));
   if (before !== undefined) rmSync(before, { recursive: true });
   return true;
+}
+
+function giveAccess(directory: string, fresh: string, names: readonly string[], { group, fileMode }: Access): void {
+  const uid = process.getuid?.() ?? -1;
+  const give = (path: string, mode: number): void => {
+    chownSync(path, uid, group);
+    chmodSync(path, mode); // after chown, and whatever the umask
+  };
+  for (const name of names) give(join(fresh, name), fileMode);
+  for (const path of [fresh, directory]) give(path, 0o750);
 }
 
 function holds(directory: string, files: ReadonlyMap<string, Buffer>): boolean {
