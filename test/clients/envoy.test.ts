@@ -11,6 +11,7 @@ import { findEnvoy } from '../support/envoy.ts';
 import { OPERATOR_NAMESPACE } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
+import { adapted } from './adapted.ts';
 import { Fleet, NAMESPACE, type SecretFiles } from './fleet.ts';
 import { ask } from './peers.ts';
 
@@ -64,19 +65,13 @@ beforeAll(async () => {
   [address, admin] = [`127.0.0.1:${port}`, `http://127.0.0.1:${adminPort}`];
 
   const directory = await fleet.mount('envoy');
-  const config = [
-    ['/var/run/mtls', directory],
-    ['0.0.0.0', '127.0.0.1'],
-    ['port_value: 8443', `port_value: ${port}`],
-    ['port_value: 9901', `port_value: ${adminPort}`],
-    ['port_value: 8080', `port_value: ${bound.port}`],
-  ].reduce(
-    (text, [from = '', to = '']) => {
-      if (!text.includes(from)) throw new Error(`examples/envoy does not say ${from}`);
-      return text.replaceAll(from, to);
-    },
-    readFileSync(example, 'utf8'),
-  );
+  const config = adapted(readFileSync(example, 'utf8'), {
+    '/var/run/mtls': directory,
+    '0.0.0.0': '127.0.0.1',
+    'port_value: 8443': `port_value: ${port}`,
+    'port_value: 9901': `port_value: ${adminPort}`,
+    'port_value: 8080': `port_value: ${bound.port}`,
+  });
   const file = join(fleet.guarded.path, 'envoy.yaml');
   writeFileSync(file, config);
   const child = fleet.guarded.launch([envoy, '-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'warn'], {

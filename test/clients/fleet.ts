@@ -1,15 +1,20 @@
 /** A control plane, an operator, and the programs of examples/ with Secrets of their own. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
 import { asRecord, stringMap } from '../../src/kube/index.ts';
 import { type Command, type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
+import { run } from '../support/command.ts';
 import { ExampleProgram, exampleCommand, type Language } from '../support/exampleProgram.ts';
-import { type Mount, mountSecret } from '../support/mount.ts';
+import { type Access, type Mount, mountSecret } from '../support/mount.ts';
 import { installOperator, type OperatorProcess, startOperatorProcess } from '../support/operator.ts';
+import { waitFor } from '../support/waitFor.ts';
 
 export const NAMESPACE = 'clients';
+
+const root = join(import.meta.dirname, '..', '..');
 
 /** Text, not base64. */
 export type SecretFiles = Readonly<Record<string, string>>;
@@ -18,22 +23,26 @@ export class Fleet implements AsyncDisposable {
   readonly cluster: Cluster;
   readonly operator: OperatorProcess;
   readonly guarded: GuardedDirectory;
+  /** Where certificates are, unless an example names another. */
+  readonly namespace: string;
   readonly #mounts = new Map<string, Promise<Mount>>();
   readonly #programs: ExampleProgram[] = [];
 
-  private constructor(cluster: Cluster, operator: OperatorProcess, guarded: GuardedDirectory) {
+  private constructor(cluster: Cluster, operator: OperatorProcess, guarded: GuardedDirectory, namespace: string) {
     this.cluster = cluster;
     this.operator = operator;
     this.guarded = guarded;
+    this.namespace = namespace;
   }
 
-  static async start(): Promise<Fleet> {
+  static async start(namespace: string = NAMESPACE): Promise<Fleet> {
     const cluster = await startCluster();
     try {
       await installOperator(cluster);
-      await cluster.kubectl(['create', 'namespace', NAMESPACE]);
+      await cluster.kubectl(['create', 'namespace', namespace]);
       const operator = await startOperatorProcess(cluster);
-      return new Fleet(cluster, operator, await makeGuardedDirectory(tmpdir(), 'mtls-operator-clients-'));
+      const guarded = await makeGuardedDirectory(tmpdir(), 'mtls-operator-clients-');
+      return new Fleet(cluster, operator, guarded, namespace);
     } catch (error) {
       await cluster.stop();
       throw error;
@@ -54,27 +63,56 @@ export class Fleet implements AsyncDisposable {
     await this.cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(list) });
   }
 
-  /** A WorkloadCertificate whose Secret has its name; the DNS name is `<name>.clients.svc`. */
+  /**
+   * Runs the commands in the comments of an example and applies its objects, with `spec` put over that of each certificate; pods, which would need a
+   * kubelet, are only judged by the API server, as part of the file.
+   * @returns all objects
+   */
+  async applyExample(path: string, spec: object = {}): Promise<Readonly<Record<string, unknown>>[]> {
+    const text = readFileSync(path, 'utf8');
+    const kubectl = `kubectl() { '${this.cluster.binaries.kubectl}' --kubeconfig '${this.cluster.kubeconfig}' "$@"; }`;
+    const commands = [...text.matchAll(/^# {5}(kubectl .*)$/gm)].map(([, command]) => command);
+    await run('sh', ['-euc', [kubectl, ...commands].join('\n')], { cwd: root });
+    const objects = parseAllDocuments(text).map((document) => asRecord(document.toJS()));
+    await this.apply(
+      ...objects
+        .filter(({ kind }) => kind !== 'Pod')
+        .map((object) =>
+          object['kind'] === 'WorkloadCertificate'
+            ? { ...object, spec: { ...asRecord(object['spec']), ...spec } }
+            : object,
+        ),
+    );
+    // A pod needs the service account `default`, which the controller manager makes a moment after the namespace.
+    await waitFor('the whole file to be accepted as it stands', async () => {
+      await this.cluster.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', path]);
+      return true;
+    });
+    return objects;
+  }
+
+  /** A WorkloadCertificate whose Secret has its name; the DNS name is `<name>.<namespace>.svc`. */
   certificate(name: string, spec: object = {}): object {
     return {
       apiVersion: 'mtls-operator.io/v1alpha1',
       kind: 'WorkloadCertificate',
-      metadata: { name, namespace: NAMESPACE },
-      spec: { secretName: name, dnsNames: [`${name}.${NAMESPACE}.svc`], ...spec },
+      metadata: { name, namespace: this.namespace },
+      spec: { secretName: name, dnsNames: [`${name}.${this.namespace}.svc`], ...spec },
     };
   }
 
   /** Directory into which the Secret is mounted, once, for as long as the fleet is there. */
-  async mount(secretName: string): Promise<string> {
+  async mount(secretName: string, access?: Access): Promise<string> {
     const known = this.#mounts.get(secretName);
     if (known !== undefined) return (await known).directory;
     const directory = join(this.guarded.path, secretName);
     const mounted = mountSecret({
       kubeconfig: this.cluster.kubeconfig,
-      namespace: NAMESPACE,
+      namespace: this.namespace,
       secretName,
       directory,
       timeoutMs: 60_000,
+      ...(access === undefined ? {} : { access }),
     });
     this.#mounts.set(secretName, mounted);
     return (await mounted).directory;
@@ -91,7 +129,7 @@ export class Fleet implements AsyncDisposable {
   async server(language: Language, directory: string, more: readonly string[] = []): Promise<ExampleProgram> {
     const command = await exampleCommand(language, 'server');
     const args = ['--certs', directory, '--listen', '127.0.0.1:0', ...more];
-    const program = this.#launch(`the ${language} server`, command, args);
+    const program = this.launch(`the ${language} server`, [...command, ...args]);
     await program.serving();
     return program;
   }
@@ -102,11 +140,12 @@ export class Fleet implements AsyncDisposable {
     const names = ['--connect', address, '--server-name', serverName];
     const args = ['--certs', directory, ...names, '--times', String(times), ...more];
     const every = language === 'go' ? `${everyMs}ms` : String(everyMs);
-    return this.#launch(`the ${language} client`, command, [...args, '--every', every]);
+    return this.launch(`the ${language} client`, [...command, ...args, '--every', every]);
   }
 
-  #launch(name: string, command: Command, args: readonly string[]): ExampleProgram {
-    const program = ExampleProgram.launch(name, this.guarded, [...command, ...args]);
+  /** Starts any program that speaks the protocol of the examples. */
+  launch(name: string, command: Command): ExampleProgram {
+    const program = ExampleProgram.launch(name, this.guarded, command);
     this.#programs.push(program);
     return program;
   }

@@ -1,5 +1,7 @@
 /** Peers of the tests' own, for what none of the examples would do: with any certificate, or none. */
+import { once } from 'node:events';
 import { createServer, get } from 'node:https';
+import { connect as connectPlainly } from 'node:net';
 import { connect } from 'node:tls';
 import type { SecretFiles } from './fleet.ts';
 
@@ -55,6 +57,26 @@ export async function resumes(address: string, files: SecretFiles): Promise<bool
     });
   const first = await visit(undefined);
   return first.session === undefined ? false : (await visit(first.session)).reused;
+}
+
+/** The certificate that a PostgreSQL server shows to a client with these files. */
+export async function postgresSerial(port: number, files: SecretFiles): Promise<string> {
+  const plain = connectPlainly(port, '127.0.0.1');
+  await once(plain, 'connect');
+  plain.write(Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])); // SSLRequest
+  await once(plain, 'readable');
+  if (String(plain.read()) !== 'S') throw new Error('the server has no TLS');
+  const socket = connect({ socket: plain, key: files['tls.key'], cert: files['tls.crt'], rejectUnauthorized: false });
+  try {
+    await once(socket, 'secureConnect');
+    const { serialNumber } = socket.getPeerCertificate();
+    // In peace: the server would take a connection that breaks off for a failed handshake.
+    socket.resume().end();
+    await once(socket, 'close');
+    return serialNumber;
+  } finally {
+    socket.destroy();
+  }
 }
 
 export interface BadServer extends AsyncDisposable {

@@ -152,6 +152,10 @@ test('every file in examples/ is applied by this demonstration or run by test/cl
     'examples/go/go.mod',
     'examples/java/{Identity,Server,Client}.java',
     'examples/envoy/envoy.yaml',
+    'examples/grpc/{go.mod,go.sum,{server,client}/main.go}',
+    'examples/nginx/nginx.{conf,yaml}',
+    'examples/postgresql/{postgresql.conf,postgresql.yaml,pg_hba.conf,pg_ident.conf,roles.yaml}',
+    'examples/shell/{on-change,with-files}.sh',
     ...programs.flatMap((name) => [
       `examples/go/${name}/${name === 'mtls' ? name : 'main'}.go`,
       `examples/node/${name}.mjs`,
