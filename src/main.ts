@@ -1,4 +1,4 @@
-/** Reads flags and environment, starts the operator, and turns its end into an exit code. */
+/** Reads flags and environment, starts the operator or what else is asked for, and turns its end into an exit code. */
 
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -8,7 +8,17 @@ import { createLog, endOnDefect } from './log.ts';
 import { startOperator } from './operator.ts';
 import { version } from './version.ts';
 
+// Loaded only when it is asked for: the operator would keep its text in memory for ever.
+const [command, ...rest] = process.argv.slice(2);
+if (command === 'fetch') {
+  const { fetchMain } = await import('./cli/fetch.ts');
+  process.exit(await fetchMain(rest, process.env, version));
+}
+
 const usage = `mtls-operator ${version}
+
+  mtls-operator [run] [flags]   the operator
+  mtls-operator fetch --help    brings the files of a Secret to a host outside of the cluster
 
   --kubeconfig FILE             how to reach the API server (default: KUBECONFIG, the pod's service account, ~/.kube/config)
   --namespace NAME              namespace of the operator: its CAs and its Lease (default: POD_NAMESPACE, else mtls-system)
@@ -24,6 +34,7 @@ const usage = `mtls-operator ${version}
 `;
 
 const { values } = parseArgs({
+  args: command === 'run' ? rest : process.argv.slice(2),
   options: {
     kubeconfig: { type: 'string' },
     namespace: { type: 'string' },

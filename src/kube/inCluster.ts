@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
-import type { Connection, Credentials, TlsMaterial } from './config.ts';
-import { readTrimmed, tokenHeader } from './credentialFiles.ts';
+import type { Connection } from './config.ts';
+import { readTrimmed } from './credentialFiles.ts';
+import { tokenFileSource } from './tokenFile.ts';
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
@@ -13,8 +13,7 @@ export function isInCluster(env: Environment): boolean {
 }
 
 /**
- * The API server as a pod sees it. Token and CA bundle are read anew at each call: the kubelet rotates the token (an hour by default), and the
- * bundle follows when the cluster's CA is rotated.
+ * The API server as a pod sees it. The kubelet rotates the token (an hour by default), and the bundle follows when the cluster's CA is rotated.
  */
 export async function inClusterSource(options: { env: Environment; directory?: string }): Promise<Connection> {
   const directory = options.directory ?? SERVICE_ACCOUNT;
@@ -22,20 +21,11 @@ export async function inClusterSource(options: { env: Environment; directory?: s
   const port = options.env['KUBERNETES_SERVICE_PORT'] ?? '';
   if (!/^[0-9]{1,5}$/.test(port)) throw new Error(`KUBERNETES_SERVICE_PORT is "${port}", expected a port number`);
   const namespace = await readTrimmed(`${directory}/namespace`).catch(() => undefined);
-  let last: Credentials | undefined;
-  return {
+  return tokenFileSource({
     server: `https://${isIPv6(host) ? `[${host}]` : host}:${port}`,
-    source: 'service account of this pod',
+    tokenFile: `${directory}/token`,
+    caFile: `${directory}/ca.crt`,
     namespace,
-    async credentials() {
-      const [token, ca] = await Promise.all([
-        readTrimmed(`${directory}/token`),
-        readFile(`${directory}/ca.crt`, 'utf8'),
-      ]);
-      // The same object as long as nothing changed: the transport opens new connections when it is another.
-      const tls: TlsMaterial = last?.tls.ca === ca ? last.tls : { ca };
-      last = { headers: tokenHeader(token, `${directory}/token`), tls };
-      return last;
-    },
-  };
+    source: 'service account of this pod',
+  });
 }

@@ -42,6 +42,7 @@ export { microTime } from './lease.ts';
 export { type Log, messageOf, silentLog } from './log.ts';
 export { mergePatch } from './mergePatch.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
+export { proxyFor } from './proxySettings.ts';
 export { WorkQueue, type WorkQueueOptions } from './queue.ts';
 export { collectGarbage, Quiet } from './quiet.ts';
 export { asRecord, asString, isRecord, stringMap } from './read.ts';
@@ -59,6 +60,7 @@ export {
 export { withSignals } from './shutdown.ts';
 export { type Change, Store, type StoreWriter, type Versioned } from './store.ts';
 export { TokenBucket } from './tokenBucket.ts';
+export { type TokenFileOptions, tokenFileSource } from './tokenFile.ts';
 export {
   type ApiRequest,
   createTransport,

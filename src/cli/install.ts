@@ -1,0 +1,252 @@
+/**
+ * Files in a directory that change all at once, laid out as Kubernetes lays out a mounted Secret: each name is a link to ..data/<name>, and ..data is a link to the
+ * folder of one generation. Renaming ..data is the whole change, so that however a run ends (kill -9, a full disk, loss of power) a key never stands beside another's
+ * certificate, which renaming file by file could not promise. Programs that know the layout resolve ..data once and read all files of one moment.
+ */
+import { randomBytes } from 'node:crypto';
+import { constants, type Stats } from 'node:fs';
+import {
+  chmod,
+  lchown,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+  unlink,
+} from 'node:fs/promises';
+import { join } from 'node:path';
+import { FetchError } from './fetchEnd.ts';
+import type { HostFile } from './material.ts';
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface Permissions {
+  /** Of files with a key. */
+  readonly mode: number;
+  /** Of the others. */
+  readonly publicMode: number;
+  /** Left out: whoever runs this. */
+  readonly owner?: Owner | undefined;
+}
+
+const DATA = '..data';
+/** There is a change that the hook has not seen, or did not end well with. */
+const HOOK_DUE = '..hook-due';
+const GENERATION = /^\.\.[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}$/;
+/** Another run may be filling such a folder right now; later it has been left behind. */
+const ABANDONED_MS = 60_000;
+
+/** A directory for the files of one Secret. Every method @throws FetchError notWritten. */
+export class HostDirectory {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Makes the directory where there is none. Nobody but its owner and root may be able to put files of their own into it. */
+  async prepare(): Promise<void> {
+    await this.#attempt('make the directory', () => mkdir(this.path, { recursive: true, mode: 0o755 }));
+    const { mode } = await this.#attempt('look at the directory', () => stat(this.path));
+    if ((mode & 0o002) !== 0)
+      throw this.#fault(`everybody may write to it, and so put another key in place: chmod o-w ${this.path}`);
+  }
+
+  /** The folder of the present generation; undefined if there is none. Whoever replaces it says which one it was. */
+  async current(): Promise<string | undefined> {
+    return await this.#attempt('read ..data', () => readlink(this.#at(DATA)).catch(unlessMissing));
+  }
+
+  /** Content of a file of the present generation. */
+  async read(name: string): Promise<Buffer | undefined> {
+    return await this.#attempt(`read ${name}`, () => readFile(this.#at(DATA, name)).catch(unlessMissing));
+  }
+
+  /** Whether all of it is in place already, to the bit, with these permissions, and nothing more. */
+  async holds(files: readonly HostFile[], permissions: Permissions): Promise<boolean> {
+    return await this.#attempt('look at the files', async () => {
+      const present = await readdir(this.#at(DATA)).catch(unlessMissing);
+      if (present === undefined || present.sort().join('/') !== namesOf(files).sort().join('/')) return false;
+      for (const { name, content, secret } of files) {
+        const link = await readlink(this.#at(name)).catch(() => undefined);
+        if (link !== `${DATA}/${name}`) return false;
+        const path = this.#at(DATA, name);
+        const stats = await lstat(path);
+        if (!stats.isFile() || stats.size !== content.length || !isPermitted(stats, secret, permissions)) return false;
+        if (!(await readFile(path)).equals(content)) return false;
+      }
+      return true;
+    });
+  }
+
+  /**
+   * Puts all of the files in place at one instant. @returns false if somebody else has changed the directory since `seen`: nothing was done then.
+   * @param hook leaves word that a hook has to see the change
+   */
+  async replace(
+    files: readonly HostFile[],
+    permissions: Permissions,
+    seen: string | undefined,
+    hook: boolean,
+  ): Promise<boolean> {
+    await this.#refuseForeign(files);
+    const generation = `..${timestamp()}-${randomBytes(6).toString('hex')}`;
+    const made: string[] = [generation];
+    try {
+      return await this.#attempt('write the files', async () => {
+        await this.#fill(generation, files, permissions);
+        if ((await this.current()) !== seen) {
+          await rm(this.#at(generation), { recursive: true, force: true });
+          return false;
+        }
+        // Until ..data is there these links lead nowhere, as if the files were missing: all of them appear at once.
+        for (const name of namesOf(files)) if (await this.#link(`${DATA}/${name}`, name)) made.push(name);
+        if (hook) await this.#markHook();
+        const link = `${generation}.link`;
+        made.push(link);
+        await symlink(generation, this.#at(link));
+        await rename(this.#at(link), this.#at(DATA));
+        made.length = 0;
+        await this.#sync();
+        return true;
+      });
+    } catch (error) {
+      // What was there is as it was. On a disk that is full even removing may fail: the next run removes the rest.
+      for (const name of made) await rm(this.#at(name), { recursive: true, force: true }).catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Removes earlier generations, and links to files that are no longer there. */
+  async tidy(files: readonly HostFile[], now: number): Promise<void> {
+    await this.#attempt('remove earlier files', async () => {
+      const current = await this.current();
+      for (const name of await readdir(this.path)) {
+        const path = this.#at(name);
+        if (GENERATION.test(name.replace(/\.link$/, ''))) {
+          if (name !== current && (await isOlder(path, now - ABANDONED_MS)))
+            await rm(path, { recursive: true, force: true });
+        } else if (!namesOf(files).includes(name)) {
+          const target = await readlink(path).catch(() => undefined);
+          if (target === `${DATA}/${name}`) await unlink(path).catch(unlessMissing);
+        }
+      }
+    });
+  }
+
+  async hookIsDue(): Promise<boolean> {
+    return (await this.#attempt('read ..hook-due', () => lstat(this.#at(HOOK_DUE)).catch(unlessMissing))) !== undefined;
+  }
+
+  async hookHasRun(): Promise<void> {
+    await this.#attempt('remove ..hook-due', () => unlink(this.#at(HOOK_DUE)).catch(unlessMissing));
+  }
+
+  /** Files of others are never overwritten. */
+  async #refuseForeign(files: readonly HostFile[]): Promise<void> {
+    const foreign: string[] = [];
+    for (const name of [DATA, ...namesOf(files)]) {
+      const stats = await this.#attempt(`look at ${name}`, () => lstat(this.#at(name)).catch(unlessMissing));
+      if (stats === undefined) continue;
+      const target = stats.isSymbolicLink() ? await readlink(this.#at(name)) : '';
+      if (name === DATA ? !GENERATION.test(target) : target !== `${DATA}/${name}`) foreign.push(name);
+    }
+    if (foreign.length > 0)
+      throw this.#fault(`${foreign.join(', ')} came from somewhere else: move them away, or choose another directory`);
+  }
+
+  /** One generation, complete and on the disk before anything refers to it. */
+  async #fill(generation: string, files: readonly HostFile[], permissions: Permissions): Promise<void> {
+    const folder = this.#at(generation);
+    await mkdir(folder, { mode: 0o700 });
+    for (const { name, content, secret } of files) {
+      const path = join(folder, name);
+      const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+      try {
+        await file.writeFile(content);
+        if (permissions.owner !== undefined) await file.chown(permissions.owner.uid, permissions.owner.gid);
+        await file.chmod(modeFor(secret, permissions));
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    }
+    if (permissions.owner !== undefined) await lchown(folder, permissions.owner.uid, permissions.owner.gid);
+    await chmod(folder, 0o755); // whatever the umask is; the files guard themselves
+    await syncFolder(folder);
+  }
+
+  async #link(target: string, name: string): Promise<boolean> {
+    if ((await readlink(this.#at(name)).catch(() => undefined)) === target) return false;
+    await symlink(target, this.#at(name));
+    return true;
+  }
+
+  async #markHook(): Promise<void> {
+    await (await open(this.#at(HOOK_DUE), 'w', 0o600)).close();
+  }
+
+  async #sync(): Promise<void> {
+    await syncFolder(await realpath(this.path));
+  }
+
+  async #attempt<T>(what: string, action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      if (error instanceof FetchError) throw error;
+      // Messages of the file system hold paths, never content.
+      throw this.#fault(`cannot ${what}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  #fault(problem: string): FetchError {
+    return new FetchError('notWritten', `${this.path}: ${problem}`);
+  }
+
+  #at(...parts: readonly string[]): string {
+    return join(this.path, ...parts);
+  }
+}
+
+const namesOf = (files: readonly HostFile[]): string[] => files.map(({ name }) => name);
+
+const modeFor = (secret: boolean, { mode, publicMode }: Permissions): number => (secret ? mode : publicMode);
+
+function isPermitted(stats: Stats, secret: boolean, permissions: Permissions): boolean {
+  const { owner } = permissions;
+  if ((stats.mode & 0o7777) !== modeFor(secret, permissions)) return false;
+  return owner === undefined || (stats.uid === owner.uid && stats.gid === owner.gid);
+}
+
+async function isOlder(path: string, than: number): Promise<boolean> {
+  const stats = await lstat(path).catch(unlessMissing);
+  return stats !== undefined && stats.mtimeMs < than;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** For people who look; the random part makes it unique. */
+const timestamp = (): string => new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code === 'ENOENT') return undefined;
+  throw error;
+}
