@@ -1,7 +1,6 @@
 /** From a Secret as the API server sends it to the files of a host: which ones, and whether they may be used. Pure. */
 import { z } from 'zod';
 import { furtherKeys, inspectOutputs, outputKeys } from '../certificate/outputs.ts';
-import { isRecord } from '../kube/index.ts';
 import { loadKeyPair, type ParsedCertificate, parseCertificates, verifyChain } from '../pki/index.ts';
 import { FetchError } from './fetchEnd.ts';
 
@@ -44,7 +43,7 @@ const secretSchema = z.object({
  * @throws FetchError unusable
  */
 export function materialOf(secret: unknown, where: string, wanted: readonly string[] | undefined, now: Date): Material {
-  const parsed = secretSchema.safeParse(isRecord(secret) ? secret : {});
+  const parsed = secretSchema.safeParse(secret);
   if (!parsed.success) throw unusable(where, 'it is not a Secret as the API server sends it');
   const { data } = parsed.data;
   const names = wanted ?? knownKeys.filter((name) => data[name] !== undefined);
