@@ -1,0 +1,344 @@
+// docs/docker.md with a real dockerd: every block in it is run, in its order; then who gets in and who does not, and a renewal while containers run.
+import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { World } from '../certificate/world.ts';
+import { loadBases } from '../image/bases.ts';
+import { machinePath } from '../node/machine.ts';
+import { type CommandLine, commandLine } from '../support/commandLine.ts';
+import { fencedBlocks, linkedFiles } from '../support/markdown.ts';
+import { printProgress } from '../support/progress.ts';
+import { waitFor } from '../support/waitFor.ts';
+import { type Dockerd, startDockerd } from './dockerd.ts';
+import { docker } from './machine.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const markdown = readFileSync(join(root, 'docs', 'docker.md'), 'utf8');
+const examples = join(root, 'examples', 'docker-daemon');
+const blocks = fencedBlocks(markdown);
+
+const byName = 'tcp://build-1.docker.example.com:2376';
+const image = 'gcr.io/distroless/nodejs24-debian13:nonroot';
+
+let world: World;
+let dockerd: Dockerd;
+let shell: CommandLine;
+/** What install.sh takes for the root of the host. */
+let host: string;
+let supervisor: Supervisor;
+
+beforeAll(async () => {
+  [world, dockerd] = [await World.start(), await startDockerd({ progress: printProgress })];
+  await loadBases(dockerd, printProgress);
+  await enter(['ip', 'address', 'add', '192.0.2.10/32', 'dev', 'lo']);
+  await enter(['ip', 'address', 'add', '192.0.2.11/32', 'dev', 'lo']);
+  const hosts = join(dockerd.directory, 'hosts');
+  writeFileSync(hosts, '127.0.0.1 localhost\n192.0.2.10 build-1.docker.example.com build-2.docker.example.com\n');
+  await enter(['mount', '--bind', hosts, '/etc/hosts']);
+
+  host = join(dockerd.directory, 'host');
+  const programs = join(dockerd.directory, 'programs');
+  mkdirSync(programs);
+  const quoted = (words: readonly string[]) => words.map((word) => `'${word}'`).join(' ');
+  const script = (name: string, text: string): string => {
+    const path = join(programs, name);
+    writeFileSync(path, `#!/bin/sh\nset -eu\n${text}`, { mode: 0o755 });
+    return path;
+  };
+  supervisor = new Supervisor(dockerd, join(dockerd.directory, 'supervisor'));
+  shell = commandLine(
+    dockerd.directory,
+    world.cluster,
+    {
+      // Debian's client, in the daemon's network.
+      docker: script('docker', `exec ${quoted(dockerd.enter([docker]))} "$@"\n`),
+      // There is no systemd on a machine for tests: this does what it would do with the units.
+      systemctl: script('systemctl', supervisor.systemctl(host)),
+    },
+    { DESTDIR: host, DOCKER_HOST: dockerd.host },
+  );
+  shell.env['PATH'] = `${shell.env['PATH']}:${machinePath}`;
+});
+
+afterAll(async () => {
+  await supervisor?.end();
+  await dockerd?.remove();
+  await world?.[Symbol.asyncDispose]();
+});
+
+async function enter(command: readonly [string, ...string[]]): Promise<void> {
+  const [program, ...args] = dockerd.enter(command);
+  await new Promise<void>((resolve, reject) =>
+    execFile(program, args, (error) => (error === null ? resolve() : reject(error))),
+  );
+}
+
+/** What an init system does for dockerd and for the unit of the example: it starts what the unit says, and restarts dockerd when it is asked to. */
+class Supervisor {
+  readonly #dockerd: Dockerd;
+  readonly #folder: string;
+  readonly #ending = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  restarts = 0;
+
+  constructor(daemon: Dockerd, folder: string) {
+    this.#dockerd = daemon;
+    this.#folder = folder;
+    mkdirSync(folder);
+    this.#running = this.#serve();
+  }
+
+  systemctl(destination: string): string {
+    const place = (path: string): string =>
+      `sed -e 's#/usr/local/bin/node#${process.execPath}#' -e 's# /\\(etc\\|usr/local/lib\\)/# ${destination}/\\1/#g' '${path}'`;
+    const unit = `${destination}/etc/systemd/system/dockerd-tls.service`;
+    return `
+case "$*" in
+  daemon-reload) ;;
+  'enable --now dockerd-tls.timer' | 'start dockerd-tls.service')
+    sh -c "$(${place(unit)} | sed -n '/^ExecStart=/,/[^\\\\]$/p' | sed 's/^ExecStart=//')" ;;
+  'restart docker')
+    rm -f '${this.#folder}/done'
+    touch '${this.#folder}/wanted'
+    for attempt in $(seq 600); do if [ -e '${this.#folder}/done' ]; then exit 0; fi; sleep 0.1; done
+    exit 1 ;;
+  *) echo "systemctl $*?" >&2; exit 1 ;;
+esac
+`;
+  }
+
+  async end(): Promise<void> {
+    this.#ending.abort();
+    await this.#running;
+  }
+
+  async #serve(): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      const wanted = join(this.#folder, 'wanted');
+      try {
+        await waitFor('a restart to be asked for', () => existsSync(wanted), { timeoutMs: 3_600_000, signal });
+      } catch {
+        return;
+      }
+      rmSync(wanted);
+      await this.#dockerd.stop();
+      await this.#dockerd.start(daemonFlags());
+      this.restarts += 1;
+      writeFileSync(join(this.#folder, 'done'), '');
+    }
+  }
+}
+
+/** As installed: daemon.json with its paths below the folder of the host, and where listen.conf listens. */
+function daemonFlags(): string[] {
+  const config = join(dockerd.directory, 'daemon.json');
+  const text = readFileSync(join(host, 'etc/docker/daemon.json'), 'utf8');
+  writeFileSync(config, text.replaceAll('"/etc/docker/', `"${host}/etc/docker/`));
+  const drop = readFileSync(join(host, 'etc/systemd/system/docker.service.d/listen.conf'), 'utf8');
+  const listening = [...drop.matchAll(/-H (tcp:\S+)/g)].map(([, address]) => `--host=${address}`);
+  expect(listening).toHaveLength(1);
+  return [`--config-file=${config}`, ...listening];
+}
+
+async function fails(script: string): Promise<string> {
+  return await shell.run(script).then(
+    () => 'it did not fail',
+    (error: Error) => error.message,
+  );
+}
+
+const call = (server: string, directory: string): string =>
+  `DOCKER_HOST=${server} DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH='${directory}' docker version --format '{{.Server.Version}}'`;
+
+/** A folder for a client, made of files of others. */
+function clientFolder(name: string, files: Readonly<Record<string, string>>): string {
+  const folder = join(dockerd.directory, 'clients', name);
+  mkdirSync(folder, { recursive: true });
+  for (const [file, source] of Object.entries(files)) copyFileSync(source, join(folder, file));
+  return folder;
+}
+
+const home = (): string => shell.env['HOME'] ?? '';
+const client = (): string => join(home(), '.docker');
+const daemonFiles = (): string => join(host, 'etc/docker/tls');
+const serial = (file: string): string => new X509Certificate(readFileSync(file)).serialNumber;
+
+/** The certificate that dockerd shows. */
+async function shown(): Promise<string> {
+  const [program, ...args] = dockerd.enter(['openssl', 's_client', '-connect', '192.0.2.10:2376']);
+  const text = await new Promise<string>((resolve) => {
+    execFile(program, args, (_, stdout) => resolve(stdout)).stdin?.end();
+  });
+  const pem = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(text)?.[0] ?? '';
+  return new X509Certificate(pem).serialNumber;
+}
+
+async function renew(name: string): Promise<void> {
+  const options = { holder: name, authority: 'docker' };
+  const before = await world.secret('docker', `${name}-tls`, options);
+  const now = new Date().toISOString().replace(/\.\d+/, '');
+  await world.annotate('docker', name, { 'mtls-operator.io/renew-at': now });
+  const renewed = ({ serialNumber }: { serialNumber: string }) => serialNumber !== before.serialNumber;
+  await world.secretWhen('docker', `${name}-tls`, 'to be renewed', renewed, options);
+}
+
+describe('the blocks, one after the other', () => {
+  test('are all of a kind that can be run', () => {
+    expect(blocks.length).toBeGreaterThan(3);
+    expect(blocks.filter(({ language }) => language !== 'sh')).toEqual([]);
+  });
+
+  test.each(blocks.map((block) => ({ ...block, title: block.text.split('\n')[0] ?? '' })))(
+    '$title',
+    async ({ text }) => {
+      // The controller manager makes the token a moment after its Secret.
+      if (text.includes('kubeconfig.sh')) {
+        const token = ['get', 'secret', '-n', 'docker', '-o', 'jsonpath={.items[*].data.token}'];
+        await waitFor('the tokens', async () => (await world.cluster.kubectl(token)).split(' ').length === 2);
+      }
+      await shell.run(text);
+    },
+  );
+
+  test('the hook has restarted dockerd with the files that fetch has brought', async () => {
+    expect(supervisor.restarts).toBe(1);
+    expect(await shown()).toBe(serial(join(daemonFiles(), 'cert.pem')));
+  });
+
+  test('links lead to files that exist', () => {
+    expect(linkedFiles(markdown).filter((file) => !existsSync(join(root, 'docs', file)))).toEqual([]);
+  });
+
+  test('name every file of the example', () => {
+    const named = readdirSync(examples).filter(
+      (file) => markdown.includes(file) || readFileSync(join(examples, 'install.sh'), 'utf8').includes(file),
+    );
+    expect(named.sort()).toEqual(readdirSync(examples).sort());
+  });
+});
+
+describe('the daemon accepts', () => {
+  test('a client certificate, by DNS name and by address', async () => {
+    const version = (await dockerd.docker(['version', '--format', '{{.Server.Version}}'])).stdout;
+    for (const server of [byName, 'tcp://192.0.2.10:2376'])
+      expect(await shell.run(call(server, client()))).toBe(version);
+  });
+});
+
+describe('refused is', () => {
+  test('a certificate for servers', async () => {
+    expect(await fails(call(byName, daemonFiles()))).toMatch(/bad certificate|incompatible key usage/);
+  });
+
+  test('a client without certificate', async () => {
+    const folder = clientFolder('none', { 'ca.pem': join(client(), 'ca.pem') });
+    expect(await fails(call(byName, folder))).toMatch(/bad certificate|certificate required/);
+  });
+
+  test("a client of another authority, and another authority's daemon", async () => {
+    await world.cluster.kubectl(['create', 'namespace', 'elsewhere']);
+    await world.createSimple('elsewhere', 'stranger', { outputs: [{ type: 'Docker' }] });
+    await world.ready('elsewhere', 'stranger');
+    const out = join(dockerd.directory, 'stranger');
+    const fetching = `node dist/main.js fetch --kubeconfig '${world.cluster.kubeconfig}' --namespace elsewhere --secret stranger --out '${out}'`;
+    await shell.run(fetching.replace('node', `'${process.execPath}'`));
+    const [theirs, ours] = [(name: string) => join(out, name), (name: string) => join(client(), name)];
+    const stranger = clientFolder('stranger', {
+      'ca.pem': ours('ca.pem'),
+      'cert.pem': theirs('cert.pem'),
+      'key.pem': theirs('key.pem'),
+    });
+    expect(await fails(call(byName, stranger))).toMatch(/bad certificate|unknown certificate authority/);
+    const distrusting = clientFolder('distrusting', {
+      'ca.pem': theirs('ca.pem'),
+      'cert.pem': ours('cert.pem'),
+      'key.pem': ours('key.pem'),
+    });
+    expect(await fails(call(byName, distrusting))).toContain('certificate signed by unknown authority');
+  });
+
+  test('a daemon by a name or an address that is not its own', async () => {
+    expect(await fails(call('tcp://build-2.docker.example.com:2376', client()))).toContain(
+      'not build-2.docker.example.com',
+    );
+    expect(await fails(call('tcp://192.0.2.11:2376', client()))).toContain('not 192.0.2.11');
+  });
+
+  test('plaintext', async () => {
+    expect(await fails(`DOCKER_HOST=${byName} docker version`)).toContain('HTTP request to an HTTPS server');
+  });
+
+  test('a WorkloadCertificate of this authority in another namespace', async () => {
+    const spec = { secretName: 'thief', dnsNames: ['thief.elsewhere.svc'], authorityRef: { name: 'docker' } };
+    await expect(world.create('elsewhere', 'thief', spec)).rejects.toThrow('is for the namespace docker alone');
+  });
+});
+
+describe('a renewal', () => {
+  const state = async (): Promise<string> =>
+    (await dockerd.docker(['inspect', '--format={{.State.Running}} {{.State.Pid}} {{.State.StartedAt}}', 'worker']))
+      .stdout;
+  const run = 'systemctl start dockerd-tls.service';
+
+  test('of the daemon: dockerd is restarted with the new certificate, and containers run on', async () => {
+    await dockerd.docker(['run', '--detach', '--name=worker', image, '-e', 'setInterval(() => {}, 1000)']);
+    const before = await state();
+    expect(before).toMatch(/^true /);
+    const old = await shown();
+    const restarts = supervisor.restarts;
+    await renew('dockerd-build-1');
+    await shell.run(run);
+    expect(supervisor.restarts).toBe(restarts + 1);
+    expect(await shown()).toBe(serial(join(daemonFiles(), 'cert.pem')));
+    expect(await shown()).not.toBe(old);
+    expect(await state()).toBe(before);
+    await shell.run(call(byName, client()));
+    // Nothing new: nothing is restarted.
+    await shell.run(run);
+    expect(supervisor.restarts).toBe(restarts + 1);
+  });
+
+  test('of the client: its next call shows the new certificate', async () => {
+    const old = serial(join(client(), 'cert.pem'));
+    await renew('docker-client-ci');
+    const fetching = blocks.find(({ text }) => text.includes('--out ~/.docker'))?.text ?? '';
+    await shell.run(fetching);
+    expect(serial(join(client(), 'cert.pem'))).not.toBe(old);
+  });
+
+  test('is put off where restarting dockerd would end its containers', async () => {
+    await dockerd.stop();
+    await dockerd.start(daemonFlags());
+    await dockerd.docker(['start', 'worker']).catch(() => {});
+    const config = join(host, 'etc/docker/daemon.json');
+    const text = readFileSync(config, 'utf8');
+    writeFileSync(config, text.replace('"live-restore": true', '"live-restore": false'));
+    await dockerd.stop();
+    await dockerd.start(daemonFlags());
+    const restarts = supervisor.restarts;
+    await renew('dockerd-build-1');
+    expect(await fails(run)).toMatch(/exit code 6[\s\S]*without live-restore/);
+    expect(supervisor.restarts).toBe(restarts);
+
+    writeFileSync(config, text);
+    await dockerd.stop();
+    await dockerd.start(daemonFlags());
+    // The hook is still due.
+    await shell.run(run);
+    expect(supervisor.restarts).toBe(restarts + 1);
+  });
+});
+
+test('the tokens of the hosts open nothing but the one Secret of each', async () => {
+  const { cluster } = world;
+  const kubeconfig = join(home(), 'dockerd.kubeconfig');
+  const may = async (...what: readonly string[]): Promise<string> =>
+    (await cluster.kubectl(['auth', 'can-i', ...what, '-n', 'docker'], { kubeconfig }).catch(() => 'no')).trim();
+  expect(await may('get', 'secrets/dockerd-build-1-tls')).toBe('yes');
+  for (const secret of ['docker-client-ci-tls', 'docker-client-ci-token', 'dockerd-build-1-token'])
+    expect(await may('get', `secrets/${secret}`)).toBe('no');
+  for (const verb of ['list', 'watch', 'create']) expect(await may(verb, 'secrets')).toBe('no');
+});
