@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { testCa } from '../../src/pki/testing.ts';
+import { send } from '../api/control.ts';
 import { World } from '../certificate/world.ts';
 import { type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
 import { run } from '../support/command.ts';
@@ -118,9 +119,10 @@ async function dataOf(name: string): Promise<Record<string, string>> {
 
 /** A Secret that the operator does not know: what is wrong with it stays wrong. */
 async function copy(data: Readonly<Record<string, string>>): Promise<void> {
-  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'copy', namespace }, stringData: data };
-  await world.cluster.kubectl(['delete', 'secret', 'copy', '-n', namespace, '--ignore-not-found']);
-  await world.cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(secret) });
+  const path = `/api/v1/namespaces/${namespace}/secrets`;
+  const secret = { metadata: { name: 'copy', namespace }, stringData: data };
+  await send(world.cluster, 'DELETE', `${path}/copy`);
+  await world.send('POST', path, secret);
 }
 
 async function renew(name: string): Promise<void> {
@@ -299,30 +301,29 @@ describe('whatever step of a change is its last', () => {
   ])(
     '%s: no key ever stands beside another certificate, and the next run mends all',
     async (what, code) => {
-      const [one, two] = [await dataOf('host'), await dataOf('other')];
-      await copy(one);
+      let [old, next] = [await dataOf('host'), await dataOf('other')];
       let before = 0;
       let after = 0;
+      await copy(old);
+      expect(await fetchSecret('copy', ['--files', docker.join(',')])).toMatchObject({ code: 0 });
       for (let at = 1; ; at++) {
-        rmSync(out, { recursive: true, force: true });
         rmSync(`${out}.seen`, { recursive: true, force: true });
-        await copy(one);
-        expect(await fetchSecret('copy', ['--files', docker.join(',')])).toMatchObject({ code: 0 });
-        await copy(two);
+        await copy(next);
         const end = await step(what, at, 'copy');
         const found = files();
         expect(Object.keys(found)).toEqual(docker);
         expect(belongTogether(found)).toBe(true);
         if (end.code === 0) break;
         expect(end.code).toBe(code);
-        if (found['key.pem'] === one['key.pem']) before++;
+        if (found['key.pem'] === old['key.pem']) before++;
         else after++;
 
         const mended = await fetchSecret('copy', ['--files', docker.join(','), ...mark]);
         expect(mended).toMatchObject({ code: 0 });
-        expect(files()['key.pem']).toBe(two['key.pem']);
+        expect(files()['key.pem']).toBe(next['key.pem']);
         // The hook has seen it, whichever run it was that put it in place.
-        expect(readFileSync(join(`${out}.seen`, 'key.pem'), 'utf8')).toBe(two['key.pem']);
+        expect(readFileSync(join(`${out}.seen`, 'key.pem'), 'utf8')).toBe(next['key.pem']);
+        [old, next] = [next, old];
       }
       expect(before).toBeGreaterThan(10);
       expect(after).toBeGreaterThan(0);
