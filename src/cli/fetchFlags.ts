@@ -52,7 +52,7 @@ Writes files of one Secret into a directory of this host: all at once, if they b
   --watch                stay, and follow renewals until SIGTERM or SIGINT
   --interval DURATION    with --watch: look at least so often (default: 1m)
 
-Exit codes: ${exitCodes.done} written or unchanged, ${exitCodes.usage} wrong flags or configuration, ${exitCodes.unreachable} API server unreachable, ${exitCodes.refused} Secret not found or not permitted,
+Exit codes: ${exitCodes.done} written or unchanged, ${exitCodes.usage} wrong flags, configuration or credentials, ${exitCodes.unreachable} API server unreachable, ${exitCodes.refused} Secret not found or not permitted,
 ${exitCodes.unusable} Secret cannot be used, ${exitCodes.notWritten} cannot write, ${exitCodes.hookFailed} hook failed, ${exitCodes.interrupted} interrupted. Except with ${exitCodes.hookFailed} the files stay as they were unless it is ${exitCodes.done}.
 `;
 

@@ -51,6 +51,7 @@ export class SecretSource {
   }
 
   #faultOf(error: unknown): unknown {
+    if (error instanceof TransportError && error.kind === 'credentials') return new FetchError('usage', error.message);
     if (error instanceof TransportError)
       return new FetchError('unreachable', `the API server ${this.#server} cannot be reached: ${error.message}`);
     if (!(error instanceof ApiError)) return error;

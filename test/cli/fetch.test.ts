@@ -187,7 +187,11 @@ describe('writes', () => {
 
     writeFileSync(tokenFile, 'of-nobody');
     expect(await program.run(trusting)).toMatchObject({ code: 3, said: expect.stringContaining('renew the token') });
+    rmSync(tokenFile);
+    const missing = await program.run([...trusting, '--timeout', '2s']);
+    expect(missing).toMatchObject({ code: 1, said: expect.stringContaining(tokenFile) });
     // Without --ca the roots are those of Node, which do not vouch for this server.
+    writeFileSync(tokenFile, token);
     expect(await program.run([...flags, '--timeout', '2s', '--out', out])).toMatchObject({ code: 2 });
     expect(belongTogether(files())).toBe(true);
   });

@@ -5,9 +5,9 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync,
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { World } from '../certificate/world.ts';
-import { loadBases } from '../image/bases.ts';
 import { machinePath } from '../node/machine.ts';
 import { type CommandLine, commandLine } from '../support/commandLine.ts';
+import { goProgram } from '../support/goProgram.ts';
 import { fencedBlocks, linkedFiles } from '../support/markdown.ts';
 import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
@@ -20,7 +20,7 @@ const examples = join(root, 'examples', 'docker-daemon');
 const blocks = fencedBlocks(markdown);
 
 const byName = 'tcp://build-1.docker.example.com:2376';
-const image = 'gcr.io/distroless/nodejs24-debian13:nonroot';
+const image = 'localhost/pause';
 
 let world: World;
 let dockerd: Dockerd;
@@ -31,7 +31,11 @@ let supervisor: Supervisor;
 
 beforeAll(async () => {
   [world, dockerd] = [await World.start(), await startDockerd({ progress: printProgress })];
-  await loadBases(dockerd, printProgress);
+  const context = join(dockerd.directory, 'image');
+  mkdirSync(context);
+  copyFileSync(await goProgram(join(root, 'test', 'node', 'pause'), printProgress), join(context, 'pause'));
+  writeFileSync(join(context, 'Dockerfile'), 'FROM scratch\nCOPY pause /\nENTRYPOINT ["/pause"]\n');
+  await dockerd.docker(['build', `--tag=${image}`, context]);
   await enter(['ip', 'address', 'add', '192.0.2.10/32', 'dev', 'lo']);
   await enter(['ip', 'address', 'add', '192.0.2.11/32', 'dev', 'lo']);
   const hosts = join(dockerd.directory, 'hosts');
@@ -284,7 +288,7 @@ describe('a renewal', () => {
   const run = 'systemctl start dockerd-tls.service';
 
   test('of the daemon: dockerd is restarted with the new certificate, and containers run on', async () => {
-    await dockerd.docker(['run', '--detach', '--name=worker', image, '-e', 'setInterval(() => {}, 1000)']);
+    await dockerd.docker(['run', '--detach', '--name=worker', image]);
     const before = await state();
     expect(before).toMatch(/^true /);
     const old = await shown();
@@ -310,14 +314,12 @@ describe('a renewal', () => {
   });
 
   test('is put off where restarting dockerd would end its containers', async () => {
-    await dockerd.stop();
-    await dockerd.start(daemonFlags());
-    await dockerd.docker(['start', 'worker']).catch(() => {});
     const config = join(host, 'etc/docker/daemon.json');
     const text = readFileSync(config, 'utf8');
     writeFileSync(config, text.replace('"live-restore": true', '"live-restore": false'));
     await dockerd.stop();
     await dockerd.start(daemonFlags());
+    await dockerd.docker(['start', 'worker']);
     const restarts = supervisor.restarts;
     await renew('dockerd-build-1');
     expect(await fails(run)).toMatch(/exit code 6[\s\S]*without live-restore/);
