@@ -186,10 +186,18 @@ export class HostDirectory {
     await syncFolder(folder);
   }
 
+  /** @returns whether the link was not there before. */
   async #link(target: string, name: string): Promise<boolean> {
-    if ((await readlink(this.#at(name)).catch(() => undefined)) === target) return false;
-    await symlink(target, this.#at(name));
-    return true;
+    const present = (): Promise<string | undefined> => readlink(this.#at(name)).catch(() => undefined);
+    if ((await present()) === target) return false;
+    try {
+      await symlink(target, this.#at(name));
+      return true;
+    } catch (error) {
+      // Another run was faster.
+      if ((await present()) === target) return false;
+      throw error;
+    }
   }
 
   async #markHook(): Promise<void> {

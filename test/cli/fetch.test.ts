@@ -347,6 +347,16 @@ describe('whatever step of a change is its last', () => {
   }, 300_000);
 });
 
+test('several runs at the same time do not get into each other’s way', async () => {
+  const [one, two] = [await dataOf('host'), await dataOf('other')];
+  for (const data of [one, two, one]) {
+    await copy(data);
+    const ends = await Promise.all(Array.from({ length: 5 }, () => fetchSecret('copy')));
+    expect(ends.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0]);
+    expect(files()).toEqual(data);
+  }
+});
+
 describe('the hook', () => {
   const log = () => (existsSync(`${out}.log`) ? readFileSync(`${out}.log`, 'utf8') : '');
 
