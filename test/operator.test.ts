@@ -28,3 +28,13 @@ test('npm run operator names the kubeconfig that is not there', async () => {
   expect(code).toBe(2);
   expect(output).toContain(join(process.cwd(), 'no/such/file'));
 });
+
+test('the program is the operator, also under the name run, and fetch has flags of its own', async () => {
+  const main = join(import.meta.dirname, '..', 'src', 'main.ts');
+  const help = async (...command: readonly string[]): Promise<string> =>
+    (await run(process.execPath, [main, ...command, '--help'])).stdout;
+  const operator = await help();
+  expect(operator).toContain('--create-default-authority');
+  expect(await help('run')).toBe(operator);
+  expect(await help('fetch')).toMatch(/--secret[\s\S]*--out/);
+});

@@ -107,14 +107,11 @@ class Fetch {
       return exitCodes.done;
     } catch (error) {
       if (error instanceof FetchError) {
-        this.#tell(
-          process.stderr,
-          error.fault === 'hookFailed' ? error.message : `${error.message}; ${await this.#kept()}`,
-        );
+        this.#tell(process.stderr, await this.#withRest(error));
         return exitCodes[error.fault];
       }
       if (!signal.aborted) throw error;
-      this.#tell(process.stderr, `interrupted; ${await this.#kept()}`);
+      this.#tell(process.stderr, await this.#withRest(new FetchError('interrupted', 'interrupted')));
       return exitCodes.interrupted;
     }
   }
@@ -150,11 +147,11 @@ class Fetch {
         written = await directory.replace(files, permissions, seen, hook !== undefined);
         if (!written) continue;
       }
-      await directory.tidy(files, this.#clock.now());
       if (hook !== undefined && (await directory.hookIsDue())) {
         await runHook(hook, directory.path, signal);
         await directory.hookHasRun();
       }
+      await directory.tidy(files, this.#clock.now());
       return `${written ? 'wrote' : 'unchanged:'} ${describe(files, directory.path, material)}`;
     }
     throw new FetchError(
@@ -169,21 +166,31 @@ class Fetch {
     return materialOf(secret, this.#source.where, files, new Date(this.#clock.now()));
   }
 
-  /** What is in place after a run that failed. */
-  async #kept(): Promise<string> {
+  /** The error, and what is in place now. */
+  async #withRest({ fault, message }: FetchError): Promise<string> {
+    const { path } = this.#directory;
+    const validity = await this.#validity();
+    if (fault === 'hookFailed') return message;
+    if (validity === undefined) return `${message}; there is no certificate in ${path}`;
+    // Where writing failed, it may have been in the tidying that follows the change.
+    const how = fault === 'notWritten' ? 'belong together' : 'stay as they were';
+    return `${message}; the files in ${path} ${how}: their certificate ${validity}`;
+  }
+
+  /** Of the certificate in place; undefined if there is none. */
+  async #validity(): Promise<string | undefined> {
     for (const name of ['tls.crt', 'cert.pem']) {
       try {
         const pem = await this.#directory.read(name);
         const [leaf] = pem === undefined ? [] : parseCertificates(pem.toString('utf8'));
         if (leaf === undefined) continue;
         const expired = leaf.notAfter.getTime() < this.#clock.now();
-        const until = `${expired ? 'HAS EXPIRED at' : 'is valid until'} ${leaf.notAfter.toISOString()}`;
-        return `the files in ${this.#directory.path} stay as they were: their certificate ${until}`;
+        return `${expired ? 'HAS EXPIRED at' : 'is valid until'} ${leaf.notAfter.toISOString()}`;
       } catch {
         // Whatever is there, we did not touch it.
       }
     }
-    return `nothing was written to ${this.#directory.path}`;
+    return undefined;
   }
 
   /** The same news, look after look, is no news. */

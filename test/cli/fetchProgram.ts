@@ -34,11 +34,6 @@ export class FetchProgram {
     return new FetchProgram(await buildOperator(), home);
   }
 
-  /** The words that start it. */
-  get command(): readonly [string, string, string] {
-    return [process.execPath, this.#bundle, 'fetch'];
-  }
-
   /** Runs it to its end. Nothing that it ever says may look like a key. */
   async run(args: readonly string[], options: FetchRun = {}): Promise<FetchEnd> {
     const running = this.start(args, options);
