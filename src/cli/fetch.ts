@@ -147,9 +147,10 @@ class Fetch {
         written = await directory.replace(files, permissions, seen, hook !== undefined);
         if (!written) continue;
       }
-      if (hook !== undefined && (await directory.hookIsDue())) {
+      const due = hook === undefined ? undefined : await directory.hookDue();
+      if (hook !== undefined && due !== undefined) {
         await runHook(hook, directory.path, signal);
-        await directory.hookHasRun();
+        await directory.hookHasRun(due);
       }
       await directory.tidy(files, this.#clock.now());
       return `${written ? 'wrote' : 'unchanged:'} ${describe(files, directory.path, material)}`;

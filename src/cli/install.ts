@@ -111,7 +111,7 @@ export class HostDirectory {
         }
         // Until ..data is there these links lead nowhere, as if the files were missing: all of them appear at once.
         for (const name of namesOf(files)) if (await this.#link(`${DATA}/${name}`, name)) made.push(name);
-        if (hook) await this.#markHook();
+        if (hook) await this.#markHook(generation);
         const link = `${generation}.link`;
         made.push(link);
         await symlink(generation, this.#at(link));
@@ -144,11 +144,14 @@ export class HostDirectory {
     });
   }
 
-  async hookIsDue(): Promise<boolean> {
-    return (await this.#attempt('read ..hook-due', () => lstat(this.#at(HOOK_DUE)).catch(unlessMissing))) !== undefined;
+  /** What the hook has to see: for `hookHasRun`. Undefined if it has seen everything. */
+  async hookDue(): Promise<string | undefined> {
+    return await this.#attempt('read ..hook-due', () => readFile(this.#at(HOOK_DUE), 'utf8').catch(unlessMissing));
   }
 
-  async hookHasRun(): Promise<void> {
+  /** The hook has seen what was due; what has come meanwhile stays due. */
+  async hookHasRun(due: string): Promise<void> {
+    if ((await this.hookDue()) !== due) return;
     await this.#attempt('remove ..hook-due', () => unlink(this.#at(HOOK_DUE)).catch(unlessMissing));
   }
 
@@ -200,8 +203,13 @@ export class HostDirectory {
     }
   }
 
-  async #markHook(): Promise<void> {
-    await (await open(this.#at(HOOK_DUE), 'w', 0o600)).close();
+  async #markHook(generation: string): Promise<void> {
+    const file = await open(this.#at(HOOK_DUE), 'w', 0o600);
+    try {
+      await file.writeFile(generation);
+    } finally {
+      await file.close();
+    }
   }
 
   async #sync(): Promise<void> {

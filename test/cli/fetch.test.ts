@@ -444,6 +444,23 @@ describe('--watch follows renewals until it is told to end', () => {
     expect(code).toBe(0);
   });
 
+  test('and runs a hook that has failed again', async () => {
+    writeFileSync(`${out}.code`, '3');
+    const hook = ['--hook-shell', `echo ran >>'${out}.log'; exit "$(cat '${out}.code')"`];
+    const flags = ['--kubeconfig', kubeconfig, '--namespace', namespace, '--secret', 'host', '--out', out, ...hook];
+    const running = program.start([...flags, '--watch', '--interval', '1s']);
+    const runs = () => (existsSync(`${out}.log`) ? readFileSync(`${out}.log`, 'utf8').split('\n').length - 1 : 0);
+    try {
+      await waitFor('it to fail twice', () => runs() >= 2);
+      writeFileSync(`${out}.code`, '0');
+      await waitFor('it to succeed', () => !existsSync(join(out, '..hook-due')));
+    } finally {
+      running.child.kill('SIGTERM');
+      await once(running.child, 'close');
+    }
+    expect(running.said).toContain('ended with code 3');
+  });
+
   test('lives through an API server that is gone for a while', async () => {
     const flags = ['--kubeconfig', kubeconfig, '--namespace', namespace, '--secret', 'host', '--out', out];
     const running = program.start([...flags, '--watch', '--interval', '1s', '--timeout', '1s']);
