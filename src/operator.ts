@@ -1,5 +1,5 @@
 /**
- * Wires the parts: one transport, the caches, the Lease, the two controllers. Start order as in controller-runtime: probes, caches on every
+ * Wires the parts: one transport, the caches, the Lease, the controllers. Start order as in controller-runtime: probes, caches on every
  * replica, then, by the leader alone, authorities and after them certificates.
  */
 
@@ -56,6 +56,7 @@ import {
   watchForJumps,
 } from './kube/index.ts';
 import type { ParsedCertificate } from './pki/index.ts';
+import { RestartController } from './restart/index.ts';
 
 export interface OperatorOptions {
   readonly connection: Connection;
@@ -72,6 +73,8 @@ export interface OperatorOptions {
   readonly identity: string;
   readonly leaderElection: boolean;
   readonly workers: number;
+  /** Workloads that are restarted at once, for spec.restart. */
+  readonly maxRestarts: number;
   /** 0 takes a free port. */
   readonly healthPort: number;
   readonly healthHost: string | undefined;
@@ -186,6 +189,14 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     rootsInUse: (authority) => rootsInUse(secrets, authority),
     issuersInUse: (authority) => issuersInUse(secrets, authority),
   });
+  const restartController = new RestartController({
+    ...base,
+    events,
+    certificates,
+    secrets,
+    claims: certificateController.claims,
+    limit: options.maxRestarts,
+  });
   namespaces.subscribe(({ key, before, after }) => {
     if (JSON.stringify(before?.labels) !== JSON.stringify(after?.labels)) certificateController.namespaceChanged(key);
   });
@@ -230,14 +241,14 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
       for (const authority of authorities.keys()) authorityController.wake(authority);
       certificateController.wakeAll();
     });
-    let certificatesDone: Promise<void> = Promise.resolve();
+    let certificatesDone: Promise<unknown> = Promise.resolve();
     await new Promise<void>((resolve, reject) => {
       authorityController
         .run(leadSignal, () => {
-          certificatesDone = certificateController.run(leadSignal);
+          certificatesDone = Promise.all([certificateController.run(leadSignal), restartController.run(leadSignal)]);
         })
         .then(() => certificatesDone)
-        .then(resolve, reject);
+        .then(() => resolve(), reject);
     }).finally(stopWatchingClock);
     leading = false;
   }

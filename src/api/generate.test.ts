@@ -3,7 +3,7 @@ import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
 import { kindDefinitions } from './crd.ts';
 import { generatedFiles, outdatedFiles } from './generate.ts';
-import { authorityEventRules, clusterRules, ownNamespaceRules, servedRules } from './rbac.ts';
+import { authorityEventRules, clusterRules, ownNamespaceRules, restartRules, servedRules } from './rbac.ts';
 import { field } from './rules.ts';
 import { type StructuralSchema, structuralSchema } from './schema.ts';
 
@@ -97,7 +97,7 @@ describe('structuralSchema', () => {
 });
 
 describe('the operator’s permissions', () => {
-  const rules = [...clusterRules, ...servedRules, ...ownNamespaceRules, ...authorityEventRules];
+  const rules = [...clusterRules, ...servedRules, ...restartRules, ...ownNamespaceRules, ...authorityEventRules];
 
   test('each have a reason', () => {
     expect(rules.filter(({ why }) => why.length < 20)).toEqual([]);

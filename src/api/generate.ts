@@ -10,6 +10,7 @@ import { chartValuesPage } from './chartValues.ts';
 import { customResourceDefinition, kindDefinitions } from './crd.ts';
 import { editRole, everywhereRules, operatorAccount, operatorRbac, ownNamespaceRules, viewRole } from './rbac.ts';
 import { reference } from './reference.ts';
+import { restartPolicy, restartPolicyBinding } from './restartAdmission.ts';
 import { yamlFile } from './yamlFile.ts';
 
 export const repository = join(import.meta.dirname, '..', '..');
@@ -45,6 +46,8 @@ function kindObjects(operator: string): readonly (readonly [name: string, object
     ...kindDefinitions.map((definition) => [definition.kind.plural, customResourceDefinition(definition)] as const),
     ['policy-serviceaccounts', serviceAccountPolicy(operator)],
     ['policy-serviceaccounts-binding', serviceAccountPolicyBinding],
+    ['policy-restarts', restartPolicy],
+    ['policy-restarts-binding', restartPolicyBinding],
     ['role-edit', editRole],
     ['role-view', viewRole],
   ];

@@ -24,7 +24,7 @@ export {
   VERSION,
   workloadCertificateKind,
 } from './kinds.ts';
-export { AUTHORITY_FINALIZER, annotations, FIELD_MANAGER, labels, purposes } from './labels.ts';
+export { AUTHORITY_FINALIZER, annotations, FIELD_MANAGER, labels, purposes, restartedForKey } from './labels.ts';
 export { InvalidObjectError, type ObjectMeta } from './metadata.ts';
 export type { NameRule } from './nameRules.ts';
 export type { NamespaceSelector } from './namespaceSelector.ts';
@@ -37,6 +37,7 @@ export {
   outputTypes,
 } from './outputs.ts';
 export { operatorAccount } from './rbac.ts';
+export { type RestartKind, type RestartTarget, resourceOfKind, restartKinds } from './restart.ts';
 export { defaultKeySize, type KeyAlgorithm } from './shared.ts';
 export {
   parseWorkloadCertificate,

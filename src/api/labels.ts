@@ -2,6 +2,7 @@
  * Every key of ours on objects of Kubernetes, in one place: these are as much an API as the kinds, since a restart, a
  * restore and a newer version of the operator read them again.
  */
+import { hash } from 'node:crypto';
 import { GROUP } from './kinds.ts';
 
 const key = <Name extends string>(name: Name): `${typeof GROUP}/${Name}` => `${GROUP}/${name}`;
@@ -83,7 +84,27 @@ export const annotations = {
   /** Validity of the certificate, RFC 3339. */
   notBefore: key('not-before'),
   notAfter: key('not-after'),
+
+  // Written by the operator on the pod template of a workload in spec.restart, beside `restartedForKey`.
+  /** When it was restarted last, RFC 3339. */
+  restartedAt: key('restarted-at'),
 } as const;
+
+/** The longest that the API server allows behind the slash of a key. */
+const LONGEST_KEY_NAME = 63;
+
+/**
+ * On the pod template of a workload in spec.restart: the serial number of the certificate in the Secret of this name for which
+ * the workload was restarted last. One key for each Secret, since pods may mount several. A name that is too long for a key
+ * ends in its digest.
+ */
+export function restartedForKey(secretName: string): string {
+  const name =
+    secretName.length <= LONGEST_KEY_NAME
+      ? secretName
+      : `${secretName.slice(0, LONGEST_KEY_NAME - 11)}-${hash('sha256', secretName).slice(0, 10)}`;
+  return `restarted-for.${GROUP}/${name}`;
+}
 
 /** Holds a CertificateAuthority that WorkloadCertificates still ask for. */
 export const AUTHORITY_FINALIZER = key('authority-in-use');

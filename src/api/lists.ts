@@ -18,22 +18,23 @@ export function setField<Item extends z.ZodType<string>>(
   return field(list, description, [], { 'x-kubernetes-list-type': 'set' });
 }
 
-/** A list of objects that differ in one text (`x-kubernetes-list-type: map`). */
+/** A list of objects that differ in one text, or in one of several (`x-kubernetes-list-type: map`). */
 export function mapField<Key extends string, Item extends z.ZodType<Record<Key, string>>>(
   item: Item,
-  key: Key,
+  key: Key | readonly Key[],
   length: { max: number },
   description: string,
 ) {
+  const keys = typeof key === 'string' ? [key] : key;
   const list = z
     .array(item)
     .max(length.max)
     .check((payload) => {
-      for (const index of repetitions(payload.value.map((value) => value[key]))) {
+      for (const index of repetitions(payload.value.map((value) => keys.map((of) => value[of]).join('/')))) {
         payload.issues.push(duplicate(payload.value[index], index));
       }
     });
-  return field(list, description, [], { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
+  return field(list, description, [], { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': keys });
 }
 
 /** Indexes of what was there once before; a third time is not reported again, as the API server does. */

@@ -3,6 +3,7 @@
  * cluster has.
  */
 import { certificateAuthorityKind, GROUP, workloadCertificateKind } from './kinds.ts';
+import { resourceOfKind, restartKinds } from './restart.ts';
 
 /** The service account that the operator runs as, unless it is installed elsewhere. */
 export const operatorAccount = { namespace: 'mtls-system', name: 'mtls-operator' } as const;
@@ -67,6 +68,16 @@ export const servedRules: readonly ReasonedRule[] = [
   {
     why: 'To tell of failures, conflicts and first issuances beside the object that they are about.',
     rule: events,
+  },
+];
+
+/** In the namespaces that are served, where spec.restart is to be honoured: the chart's `restart.enabled`, off by default. */
+export const restartRules: readonly ReasonedRule[] = [
+  {
+    why:
+      'To restart the workloads of spec.restart after a renewal: an annotation on the pod template. RBAC cannot narrow a ' +
+      'patch to that: whoever has these permissions can run any program in these workloads.',
+    rule: { apiGroups: ['apps'], resources: restartKinds.map(resourceOfKind), verbs: ['get', 'patch'] },
   },
 ];
 

@@ -15,6 +15,7 @@ import {
   uriRules,
 } from './names.ts';
 import { outputsField, passwordIsElsewhere } from './outputs.ts';
+import { restartField } from './restart.ts';
 import { field, type Rule, textField } from './rules.ts';
 import { secretTemplateField } from './secretTemplate.ts';
 import {
@@ -194,6 +195,7 @@ const specSchema = z.object({
   }),
   outputs: outputsField.optional(),
   secretTemplate: secretTemplateField.optional(),
+  restart: restartField.optional(),
   deletionPolicy: field(
     z.enum(deletionPolicies),
     `What becomes of the Secret when this WorkloadCertificate is deleted. Retain: it stays, running workloads keep
@@ -273,7 +275,8 @@ export const workloadCertificateSpecSchema = field(
 export const workloadCertificateStatusSchema = z.object({
   conditions: conditionsField(
     `Ready: the Secret holds a valid certificate that is what the spec asks for. Issuing: a new certificate is wanted
-    and not yet there; its reason says why it is wanted or what stands in the way.`,
+    and not yet there; its reason says why it is wanted or what stands in the way. Restarted, where spec.restart is set:
+    every workload named there has been restarted since the certificate was issued, or did not need it.`,
   ).optional(),
   observedGeneration: observedGenerationField.optional(),
   notBefore: notBeforeField.optional(),
@@ -294,6 +297,10 @@ export const workloadCertificateStatusSchema = z.object({
   secretName: textField(253, 'The Secret that was last written.').optional(),
   failedAttempts: field(z.int32().min(0), 'Failed attempts since the last success or change of spec.').optional(),
   lastFailureTime: lastFailureTimeField.optional(),
+  restartedSerialNumber: textField(
+    64,
+    'Serial number of the last certificate for which every workload of spec.restart was restarted, or did not need it.',
+  ).optional(),
 });
 
 export type WorkloadCertificateSpec = z.output<typeof workloadCertificateSpecSchema>;

@@ -1,5 +1,5 @@
 /** Certificates for workloads: when to issue, what to issue, the Secret. */
-export { type CertificateRecord, decodeCertificate } from './certificateRecord.ts';
+export { type CertificateRecord, decodeCertificate, readCertificate } from './certificateRecord.ts';
 export { Claims, secretKey } from './claims.ts';
 export { CertificateController } from './controller.ts';
 export { KeyMaker } from './keys.ts';
@@ -8,3 +8,4 @@ export { type CertificateTimes, certificateSeries, createCertificateMetrics } fr
 export { Pacer } from './pacer.ts';
 export { type CertificateDependencies, createCertificateReconciler } from './reconcile.ts';
 export { inspectSecret, readSecret, type SecretRecord } from './secretRecord.ts';
+export { issuedAtOf } from './validity.ts';

@@ -67,7 +67,13 @@ export function certificateStatus(
     ...(renewalTime === undefined ? {} : { renewalTime: iso(renewalTime) }),
     ...(judgement.authorityFingerprint === undefined ? {} : { authorityFingerprint: judgement.authorityFingerprint }),
     ...(failure === undefined ? {} : { failedAttempts: failure.attempts, lastFailureTime: iso(failure.at) }),
+    ...ofOthers(before),
   };
+}
+
+/** What other domains have written stays as it is. */
+function ofOthers({ restartedSerialNumber }: WorkloadCertificateStatus): WorkloadCertificateStatus {
+  return restartedSerialNumber === undefined ? {} : { restartedSerialNumber };
 }
 
 /** Reasons for a new certificate that leave the present one as good as it was. */

@@ -92,6 +92,11 @@ const workloadCertificateSpec = fc.record({
   ),
   secretTemplate: maybe(fc.record({ labels: maybe(labels), annotations: maybe(labels) })),
   outputs: maybe(fc.array(output, { maxLength: 3 })),
+  restart: maybe(
+    fc.array(fc.record({ kind: fc.constantFrom('Deployment', 'StatefulSet', 'Pod'), name: near('web') }), {
+      maxLength: 3,
+    }),
+  ),
 });
 
 const certificateAuthoritySpec = fc.record({

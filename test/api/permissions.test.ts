@@ -127,6 +127,88 @@ describe('a user who may impersonate one service account', () => {
   });
 });
 
+describe('restarts', () => {
+  const web = { kind: 'Deployment', name: 'web' };
+  const refused = /may not restart the Deployment web: .*needs permission to restart them/;
+  const restarting = (name: string, ...restart: readonly object[]) => certificate(name, { restart });
+
+  beforeAll(async () => {
+    await cluster.kubectl([
+      ...['create', 'role', 'restarting', '-n', 'shop', '--verb=patch'],
+      ...['--resource=deployments.apps', '--resource-name=web'],
+    ]);
+    await cluster.kubectl(['create', 'rolebinding', 'restarting', '-n', 'shop', '--role=restarting', '--user=trusted']);
+    await waitFor('the policy to be enforced', () =>
+      put('create', restarting('probe', web), creator)
+        .then(() => cluster.kubectl(['delete', 'wcert', '-n', 'shop', 'probe']).then(() => false))
+        .catch((error) => refused.test(String(error))),
+    );
+    await waitFor('the role to be known', () => may(trusted, 'patch', 'deployments.apps/web', '-n', 'shop'));
+  });
+
+  test('are not for a user who may only create WorkloadCertificates, and who is told what to ask for', async () => {
+    const created = put('create', restarting('restarting', web), creator);
+    await expect(created).rejects.toThrow(refused);
+    await expect(created).rejects.toThrow('ask for the verb "patch" on these workloads in this namespace');
+  });
+
+  test('are not had by a change', async () => {
+    await put('create', certificate('restarting-later', {}), creator);
+    await expect(put('replace', restarting('restarting-later', web), creator)).rejects.toThrow(refused);
+  });
+
+  test('are for a user who may patch the workload, and of that one alone', async () => {
+    await put('create', restarting('restarting-web', web), trusted);
+    const others = [
+      { kind: 'Deployment', name: 'cart' },
+      { kind: 'StatefulSet', name: 'web' },
+      { kind: 'DaemonSet', name: 'web' },
+    ];
+    for (const [index, other] of others.entries()) {
+      const both = restarting(`restarting-${index}`, web, other);
+      await expect(put('create', both, trusted)).rejects.toThrow(`may not restart the ${other.kind} ${other.name}`);
+    }
+  });
+
+  test('are asked about for each of as many workloads as there may be', async () => {
+    const many = Array.from({ length: 8 }, (_, index) => ({ kind: 'Deployment', name: `web-${index}` }));
+    await put('create', restarting('restarting-many', ...many), { as: userRoles.edit });
+    const lastUnknown = [...many.slice(0, 7), { kind: 'Deployment', name: 'cart' }];
+    await cluster.kubectl([
+      ...['create', 'role', 'restarting-many', '-n', 'shop', '--verb=patch', '--resource=deployments.apps'],
+      ...many.map(({ name }) => `--resource-name=${name}`),
+    ]);
+    const bind = ['create', 'rolebinding', 'restarting-many', '-n', 'shop', '--role=restarting-many', '--user=trusted'];
+    await cluster.kubectl(bind);
+    await waitFor('the role to be known', () => may(trusted, 'patch', 'deployments.apps/web-7', '-n', 'shop'));
+    await put('create', restarting('restarting-all', ...many), trusted);
+    await expect(put('create', restarting('restarting-last', ...lastUnknown), trusted)).rejects.toThrow(
+      'may not restart the Deployment cart',
+    );
+  });
+
+  test('are not had by making another’s certificate anew, but may be taken away', async () => {
+    await put('create', restarting('restarted', web), {});
+    const renewed = {
+      ...restarting('restarted', web),
+      metadata: {
+        name: 'restarted',
+        namespace: 'shop',
+        annotations: { 'mtls-operator.io/renew-at': '2030-01-01T00:00:00Z' },
+      },
+    };
+    await expect(put('replace', renewed, creator)).rejects.toThrow(refused);
+    const changed = certificate('restarted', { restart: [web], duration: '12h' });
+    await expect(put('replace', changed, creator)).rejects.toThrow(refused);
+    const labelled = {
+      ...restarting('restarted', web),
+      metadata: { name: 'restarted', namespace: 'shop', labels: { team: 'shop' } },
+    };
+    await put('replace', labelled, creator);
+    await put('replace', certificate('restarted', {}), creator);
+  });
+});
+
 describe('the roles of every cluster', () => {
   test.each(['admin', 'edit'] as const)(
     '%s may do everything with WorkloadCertificates, and gets identities',
@@ -179,6 +261,9 @@ describe('the operator', () => {
     ['patch', 'wcert'],
     ['delete', 'mca'],
     ['get', 'pods'],
+    // With the chart's restart.enabled only.
+    ['get', 'deployments.apps'],
+    ['patch', 'deployments.apps'],
     ['impersonate', 'serviceaccounts'],
     ['create', 'serviceaccounts/token'],
   ])('may not %s %s', async (verb, resource) => {

@@ -161,6 +161,7 @@ describe('the issuing CA', () => {
         identity: 'ahead',
         leaderElection: false,
         workers: 1,
+        maxRestarts: 10,
         healthPort: 0,
         healthHost: '127.0.0.1',
         version: 'test',

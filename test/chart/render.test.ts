@@ -78,6 +78,8 @@ describe('the kinds', () => {
     const files = [
       'certificateauthorities',
       'workloadcertificates',
+      'policy-restarts',
+      'policy-restarts-binding',
       'policy-serviceaccounts',
       'policy-serviceaccounts-binding',
       'role-edit',

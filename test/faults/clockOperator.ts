@@ -53,6 +53,7 @@ const operator = await startOperator(
     identity: `${hostname()}_${process.pid}`,
     leaderElection: false,
     workers: 16,
+    maxRestarts: 10,
     healthPort: 0,
     healthHost: '127.0.0.1',
     version: 'clock test',

@@ -4,6 +4,7 @@ import type { Plan } from '../../src/authority/lifecycle.ts';
 import type { ProvidedResult } from '../../src/authority/provided.ts';
 import type { AuthorityFindings } from '../../src/authority/status.ts';
 import type { IssuingReason, ReadyReason } from '../../src/certificate/reasons.ts';
+import type { RestartReason } from '../../src/restart/index.ts';
 
 type ProblemOf<Result> = Result extends { readonly problem: { readonly reason: infer Reason } } ? Reason : never;
 type AuthorityReason =
@@ -49,6 +50,17 @@ const ofCertificates: Readonly<Record<ReadyReason | IssuingReason, true>> = {
   SecretImmutable: true,
 };
 
+const ofRestarts: Readonly<Record<RestartReason, true>> = {
+  Restarted: true,
+  RestartInProgress: true,
+  RestartWaiting: true,
+  RestartStalled: true,
+  RestartForbidden: true,
+  RestartRefused: true,
+  WorkloadNotFound: true,
+  WorkloadHeldBack: true,
+};
+
 const ofAuthorities: Readonly<Record<AuthorityReason, true>> = {
   Ready: true,
   Pending: true,
@@ -68,7 +80,7 @@ const ofAuthorities: Readonly<Record<AuthorityReason, true>> = {
   Expired: true,
 };
 
-/** Of WorkloadCertificates, conditions Ready and Issuing. */
-export const certificateReasons: readonly string[] = Object.keys(ofCertificates);
+/** Of WorkloadCertificates. */
+export const certificateReasons: readonly string[] = Object.keys({ ...ofCertificates, ...ofRestarts });
 /** Of CertificateAuthorities. */
 export const authorityReasons: readonly string[] = Object.keys(ofAuthorities);

@@ -41,6 +41,14 @@
   verbs: [create, patch]
 {{- end }}
 
+{{- define "mtls-operator.rules.restart" -}}
+# To restart the workloads of spec.restart after a renewal: an annotation on the pod template. RBAC cannot narrow a
+# patch to that: whoever has these permissions can run any program in these workloads.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [get, patch]
+{{- end }}
+
 {{- define "mtls-operator.rules.own" -}}
 # One of several replicas leads: the Lease says which.
 - apiGroups: [coordination.k8s.io]

@@ -1,5 +1,5 @@
 import { badNames } from './badNames.ts';
-import { type BadSample, duplicate, many, repeat, required, tooLong, unsupported } from './sample.ts';
+import { type BadSample, duplicate, many, repeat, required, tooLong, tooMany, unsupported } from './sample.ts';
 
 const base = { secretName: 'web-mtls', dnsNames: ['web.shop.svc'] };
 
@@ -424,5 +424,44 @@ export const badWorkloadCertificates: readonly BadSample[] = [
     spec: { ...base, authorityRef: { name: repeat(64) } },
     field: 'spec.authorityRef.name',
     ...tooLong,
+  },
+
+  // Workloads to restart
+  {
+    title: 'a workload twice',
+    spec: { ...base, restart: many(2, () => 'web').map((name) => ({ kind: 'Deployment', name })) },
+    field: 'spec.restart[1]',
+    ...duplicate,
+  },
+  {
+    title: 'a ReplicaSet to restart',
+    spec: { ...base, restart: [{ kind: 'ReplicaSet', name: 'web' }] },
+    field: 'spec.restart[0].kind',
+    ...unsupported,
+  },
+  {
+    title: 'a workload without a kind',
+    spec: { ...base, restart: [{ name: 'web' }] },
+    field: 'spec.restart[0].kind',
+    message: 'Required value',
+    parser: 'Invalid option',
+  },
+  {
+    title: 'a workload without a name',
+    spec: { ...base, restart: [{ kind: 'Deployment' }] },
+    field: 'spec.restart[0].name',
+    ...required,
+  },
+  {
+    title: 'a path as the name of a workload',
+    spec: { ...base, restart: [{ kind: 'Deployment', name: '../web' }] },
+    field: 'spec.restart[0].name',
+    message: 'not a name of a workload',
+  },
+  {
+    title: 'nine workloads to restart',
+    spec: { ...base, restart: many(9, (index) => `web-${index}`).map((name) => ({ kind: 'Deployment', name })) },
+    field: 'spec.restart',
+    ...tooMany,
   },
 ];

@@ -108,4 +108,15 @@ export const goodWorkloadCertificates: readonly GoodSample[] = [
     spec: { secretName: 'web', dnsNames: [`${`${label63}.`.repeat(3)}${repeat(61)}`] },
   },
   { title: 'a hundred DNS names', spec: { secretName: 'web', dnsNames: many(100, (index) => `n${index}.shop.svc`) } },
+  {
+    title: 'workloads to restart, of all kinds and with one name',
+    spec: {
+      ...base,
+      restart: [
+        { kind: 'Deployment', name: 'web' },
+        { kind: 'StatefulSet', name: 'web' },
+        { kind: 'DaemonSet', name: 'web.agent' },
+      ],
+    },
+  },
 ];

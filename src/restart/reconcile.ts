@@ -1,0 +1,268 @@
+/** Restarts what spec.restart names, once the certificate is in the Secret, and says so in the condition Restarted. */
+import {
+  API_VERSION,
+  annotations,
+  findCondition,
+  parseDuration,
+  type RestartTarget,
+  resourceOfKind,
+  restartedForKey,
+  setCondition,
+  type WorkloadCertificate,
+  type WorkloadCertificateStatus,
+  workloadCertificateKind,
+} from '../api/index.ts';
+import { iso } from '../authority/index.ts';
+import {
+  type CertificateRecord,
+  decodeCertificate,
+  issuedAtOf,
+  readCertificate,
+  type SecretRecord,
+  secretKey,
+} from '../certificate/index.ts';
+import {
+  ApiError,
+  type Clock,
+  type EventRecorder,
+  isNotFound,
+  type Log,
+  mergePatch,
+  messageOf,
+  type ReconcileResult,
+  resourcePath,
+  type Store,
+  type Transport,
+} from '../kube/index.ts';
+import { type BlockedReason, decide, type Present } from './decide.ts';
+import type { RestartMetrics } from './metrics.ts';
+import { type Finding, problems, type Verdict, verdictOf } from './reasons.ts';
+import { Rechecks } from './rechecks.ts';
+import type { Entrant, Turns } from './turns.ts';
+import { readWorkload, type Workload } from './workload.ts';
+
+export interface RestartWorld {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly events: EventRecorder;
+  readonly certificates: Store<CertificateRecord>;
+  readonly secrets: Store<SecretRecord>;
+}
+
+export interface RestartDependencies extends RestartWorld {
+  readonly turns: Turns;
+  readonly metrics: RestartMetrics;
+}
+
+const CONDITION = 'Restarted';
+/** Answers that another try may change: what was looked at is gone or has changed, or the API server is busy. */
+const passing: ReadonlySet<number> = new Set([401, 404, 409, 429]);
+
+export function createRestartReconciler(dependencies: RestartDependencies) {
+  const { certificates, clock, events, log, metrics, secrets, transport, turns } = dependencies;
+  const rechecks = new Rechecks();
+  /** What was last asked for, so that it can be withdrawn. */
+  const asked = new Map<string, readonly Entrant[]>();
+
+  return async function reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
+    const record = certificates.get(key);
+    if (record === undefined || record.deleting) return forget(key);
+    const certificate = readCertificate(record);
+    // The certificate's own condition tells of it.
+    if ('problem' in certificate) return {};
+    const targets = certificate.spec.restart ?? [];
+    if (targets.length === 0) {
+      await say(record, certificate, undefined, signal);
+      return forget(key);
+    }
+    const present = presentIn(secrets.get(secretKey(record)), record, certificate);
+    // Nothing is in place: the certificate's conditions tell why, and the Secret's own event brings it here.
+    if (present === undefined || isTold(certificate, present)) return forget(key);
+    const entrants = targets.map((target) => entrantOf(record, target));
+    withdraw(key, entrants);
+    asked.set(key, entrants);
+    const findings: Finding[] = [];
+    for (const target of targets) {
+      findings.push({ target, step: await attend(key, record, target, present, signal) });
+    }
+    const done = findings.every(({ step }) => step.step === 'done');
+    await say(record, certificate, { findings, present, done }, signal);
+    if (done) return forget(key);
+    return { requeueAt: rechecks.next(key, findings, clock.now()) };
+  };
+
+  /** Looks at one workload, and restarts it where that is due and its turn. */
+  async function attend(
+    key: string,
+    record: CertificateRecord,
+    target: RestartTarget,
+    present: Present,
+    signal: AbortSignal,
+  ): Promise<Finding['step']> {
+    const entrant = entrantOf(record, target);
+    const path = pathOf(record, target);
+    const read = (object: unknown): Workload => readWorkload(target.kind, record.secretName, object);
+    const found = await allowed(target, 'get', async () => {
+      try {
+        return read(await transport.request({ method: 'GET', path, signal }));
+      } catch (error) {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      }
+    });
+    if (found !== undefined && 'blocked' in found) return leave(entrant, found.blocked);
+    const step = decide(found, present, clock.now());
+    if (step.step === 'progressing' || step.step === 'wait') turns.occupy(entrant);
+    if (step.step !== 'restart')
+      return step.step === 'progressing' || step.step === 'wait' ? step : leave(entrant, step);
+    if (found === undefined || !turns.enter(entrant, key)) return { step: 'queued' };
+    const body = restartPatch(found, record.secretName, present.serialNumber, iso(clock.now()));
+    const patched = await allowed(target, 'patch', async () =>
+      read(await transport.request({ method: 'PATCH', path, body, signal })),
+    );
+    if ('blocked' in patched) return leave(entrant, patched.blocked);
+    metrics.restarts.inc({ kind: target.kind });
+    tellRestart(record, target, present);
+    return { step: 'progressing' };
+  }
+
+  function leave<Of extends Finding['step']>(entrant: Entrant, step: Of): Of {
+    turns.leave(entrant);
+    return step;
+  }
+
+  /** What the API server refuses for good becomes a finding; all else is the queue's. */
+  async function allowed<Result extends Workload | undefined>(
+    { kind }: RestartTarget,
+    verb: 'get' | 'patch',
+    call: () => Promise<Result>,
+  ): Promise<Result | { readonly blocked: { step: 'blocked'; reason: BlockedReason; message: string } }> {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status >= 500 || passing.has(error.status)) throw error;
+      const refused = `the API server refuses to ${verb} it: ${messageOf(error)}`;
+      if (error.status !== 403) return { blocked: { step: 'blocked', reason: 'RestartRefused', message: refused } };
+      const message = `${refused}. The operator needs the verbs get and patch on ${resourceOfKind(kind)}: set restart.enabled in its Helm chart`;
+      return { blocked: { step: 'blocked', reason: 'RestartForbidden', message } };
+    }
+  }
+
+  /** Writes what is to be said where it differs from what stands there. */
+  async function say(
+    record: CertificateRecord,
+    certificate: WorkloadCertificate,
+    told: { findings: readonly Finding[]; present: Present; done: boolean } | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { status } = certificate;
+    const before = findCondition(status.conditions, CONDITION);
+    const verdict = told && verdictOf(told.findings, told.present.serialNumber);
+    const after = statusWith(certificate, verdict, told, iso(clock.now()));
+    const patch = mergePatch(status, after);
+    if (patch === undefined) return;
+    // Bound to what was looked at: the list of conditions is written whole, and others write into it.
+    const metadata = { uid: record.uid, resourceVersion: record.resourceVersion };
+    const path = workloadCertificateKind.path(record.namespace, record.name, 'status');
+    try {
+      const body = { metadata, status: patch };
+      const patched = decodeCertificate(await transport.request({ method: 'PATCH', path, body, signal }));
+      certificates.observe(patched.key, patched.value);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    if (verdict === undefined || !problems.has(verdict.reason) || verdict.message === before?.message) return;
+    const { namespace, name } = record;
+    log.warn({ namespace, name, reason: verdict.reason }, verdict.message);
+    tell(record, 'Warning', verdict.reason, verdict.message);
+  }
+
+  function tellRestart(record: CertificateRecord, { kind, name }: RestartTarget, { serialNumber }: Present): void {
+    const { namespace, secretName } = record;
+    log.info({ namespace, name: record.name, kind, workload: name, secretName, serialNumber }, 'restarting a workload');
+    tell(
+      record,
+      'Normal',
+      'Restarting',
+      `Restarting ${kind} "${name}": certificate ${serialNumber} is in Secret "${secretName}"`,
+    );
+  }
+
+  function tell(record: CertificateRecord, type: 'Normal' | 'Warning', reason: string, note: string): void {
+    const { namespace, name, uid, resourceVersion } = record;
+    const { kind } = workloadCertificateKind;
+    const regarding = { apiVersion: API_VERSION, kind, namespace, name, uid, resourceVersion };
+    events.record({ regarding, action: 'Restart', type, reason, note });
+  }
+
+  /** Gives back the turns of workloads that are no longer asked for. */
+  function withdraw(key: string, entrants: readonly Entrant[]): void {
+    for (const before of asked.get(key) ?? []) {
+      if (!entrants.some(({ workload }) => workload === before.workload)) turns.leave(before);
+    }
+  }
+
+  function forget(key: string): ReconcileResult {
+    withdraw(key, []);
+    asked.delete(key);
+    rechecks.forget(key);
+    return {};
+  }
+}
+
+function entrantOf({ namespace }: CertificateRecord, { kind, name }: RestartTarget): Entrant {
+  return { namespace, workload: `${kind}/${name}` };
+}
+
+function pathOf({ namespace }: CertificateRecord, { kind, name }: RestartTarget): string {
+  return resourcePath({ group: 'apps', version: 'v1', plural: resourceOfKind(kind) }, namespace, name);
+}
+
+/** The certificate in the Secret; undefined where there is none that is ours and in order. */
+function presentIn(
+  secret: SecretRecord | undefined,
+  { name }: CertificateRecord,
+  { spec, status }: WorkloadCertificate,
+): Present | undefined {
+  if (secret?.holder !== name || secret.content.state !== 'sound') return undefined;
+  const { leaf } = secret.content;
+  return {
+    serialNumber: leaf.serialNumber,
+    issuedAt: issuedAtOf(leaf, parseDuration(spec.duration)),
+    first: secret.revision <= 1 && status.restartedSerialNumber === undefined,
+  };
+}
+
+/** Whether it has been said, of the present spec, that all is done: then there is nothing to look at. */
+function isTold({ metadata, status }: WorkloadCertificate, { serialNumber }: Present): boolean {
+  const before = findCondition(status.conditions, CONDITION);
+  return (
+    before?.status === 'True' &&
+    before.observedGeneration === metadata.generation &&
+    status.restartedSerialNumber === serialNumber
+  );
+}
+
+function statusWith(
+  { metadata, status }: WorkloadCertificate,
+  verdict: Verdict | undefined,
+  told: { readonly present: Present; readonly done: boolean } | undefined,
+  at: string,
+): WorkloadCertificateStatus {
+  const { restartedSerialNumber, ...rest } = status;
+  if (verdict === undefined) {
+    const others = status.conditions?.filter(({ type }) => type !== CONDITION);
+    return others === undefined ? rest : { ...rest, conditions: others };
+  }
+  const next = { type: CONDITION, ...verdict, observedGeneration: metadata.generation };
+  const conditions = [...setCondition(status.conditions, next, at)];
+  const serialNumber = told?.done === true ? told.present.serialNumber : restartedSerialNumber;
+  return { ...rest, conditions, ...(serialNumber === undefined ? {} : { restartedSerialNumber: serialNumber }) };
+}
+
+/** As `kubectl rollout restart` does it, bound to what was looked at. */
+function restartPatch({ resourceVersion }: Workload, secretName: string, serialNumber: string, at: string): object {
+  const marks = { [restartedForKey(secretName)]: serialNumber, [annotations.restartedAt]: at };
+  return { metadata: { resourceVersion }, spec: { template: { metadata: { annotations: marks } } } };
+}

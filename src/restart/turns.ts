@@ -1,0 +1,140 @@
+/**
+ * Which workloads may be restarted at the same time. After a mass renewal thousands are due at once, and each restart costs the cluster pods, images and
+ * warm caches. Of those that wait, the next is one from the namespace with the fewest under way: nobody is held up by another's long list.
+ */
+import { type Clock, TokenBucket } from '../kube/index.ts';
+
+export interface TurnsOptions {
+  readonly clock: Clock;
+  /** Restarts under way at once. */
+  readonly limit: number;
+  /** The turn of a workload has come. @param certificates that have asked for it. */
+  readonly onTurn: (certificates: readonly string[]) => void;
+}
+
+/** A workload, by its kind and name. */
+export interface Entrant {
+  readonly namespace: string;
+  readonly workload: string;
+}
+
+/** A restart that takes longer (ms) goes on by itself and no longer keeps others from their turn: pods that never get ready must not stop everything. */
+const LONGEST_TURN = 120_000;
+/** However fast they end: no more than one a second (ms) after the first few. */
+const PACE = 1_000;
+
+export class Turns {
+  readonly #options: TurnsOptions;
+  readonly #bucket: TokenBucket;
+  /** Those whose turn it is, with what ends it. */
+  readonly #running = new Map<string, { readonly namespace: string; readonly cancel: () => void }>();
+  readonly #overdue = new Set<string>();
+  /** By namespace, in the order in which they came: workload → the certificates that ask for it. */
+  readonly #waiting = new Map<string, Map<string, Set<string>>>();
+  #open = false;
+  #cancelPace: (() => void) | undefined;
+
+  constructor(options: TurnsOptions) {
+    this.#options = options;
+    this.#bucket = new TokenBucket(options.clock, options.limit, PACE);
+  }
+
+  /** Those under way have been told of by `occupy`: from now on others may have their turn. */
+  open(): void {
+    this.#open = true;
+    this.#admit();
+  }
+
+  stop(): void {
+    this.#open = false;
+    this.#cancelPace?.();
+    for (const { cancel } of this.#running.values()) cancel();
+    this.#running.clear();
+    this.#waiting.clear();
+  }
+
+  get waiting(): number {
+    let count = 0;
+    for (const queue of this.#waiting.values()) count += queue.size;
+    return count;
+  }
+
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** @returns whether it is the workload's turn; `onTurn` is called with the certificate when it comes. */
+  enter(entrant: Entrant, certificate: string): boolean {
+    const id = idOf(entrant);
+    if (this.#running.has(id)) return true;
+    const queue = this.#waiting.get(entrant.namespace) ?? new Map<string, Set<string>>();
+    this.#waiting.set(entrant.namespace, queue);
+    queue.set(entrant.workload, (queue.get(entrant.workload) ?? new Set()).add(certificate));
+    this.#admit();
+    return this.#running.has(id);
+  }
+
+  /** It is under way already, in turn or not: since before the operator was started, for example. */
+  occupy(entrant: Entrant): void {
+    const id = idOf(entrant);
+    this.#withdraw(entrant);
+    if (!this.#running.has(id) && !this.#overdue.has(id)) this.#begin(entrant);
+  }
+
+  /** It is through, or not to be restarted after all. */
+  leave(entrant: Entrant): void {
+    const id = idOf(entrant);
+    this.#withdraw(entrant);
+    this.#overdue.delete(id);
+    this.#running.get(id)?.cancel();
+    if (this.#running.delete(id)) this.#admit();
+  }
+
+  #withdraw({ namespace, workload }: Entrant): void {
+    const queue = this.#waiting.get(namespace);
+    queue?.delete(workload);
+    if (queue?.size === 0) this.#waiting.delete(namespace);
+  }
+
+  #begin(entrant: Entrant): void {
+    const id = idOf(entrant);
+    const cancel = this.#options.clock.setTimer(LONGEST_TURN, () => {
+      this.#overdue.add(id);
+      this.#running.delete(id);
+      this.#admit();
+    });
+    this.#running.set(id, { namespace: entrant.namespace, cancel });
+  }
+
+  #admit(): void {
+    const { clock, limit, onTurn } = this.#options;
+    while (this.#open && this.#running.size < limit) {
+      const next = this.#next();
+      if (next === undefined) return;
+      if (!this.#bucket.take()) {
+        this.#cancelPace?.();
+        this.#cancelPace = clock.setTimer(PACE, () => this.#admit());
+        return;
+      }
+      this.#withdraw(next);
+      this.#begin(next);
+      onTurn(next.certificates);
+    }
+  }
+
+  #next(): (Entrant & { readonly certificates: readonly string[] }) | undefined {
+    const running = new Map<string, number>();
+    for (const { namespace } of this.#running.values()) running.set(namespace, (running.get(namespace) ?? 0) + 1);
+    let chosen: string | undefined;
+    for (const namespace of this.#waiting.keys()) {
+      if (chosen === undefined || (running.get(namespace) ?? 0) < (running.get(chosen) ?? 0)) chosen = namespace;
+    }
+    const [first] = this.#waiting.get(chosen ?? '') ?? [];
+    if (chosen === undefined || first === undefined) return undefined;
+    return { namespace: chosen, workload: first[0], certificates: [...first[1]] };
+  }
+}
+
+function idOf({ namespace, workload }: Entrant): string {
+  return `${namespace}/${workload}`;
+}
