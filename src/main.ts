@@ -29,6 +29,7 @@ const usage = `mtls-operator ${version}
   --no-leader-elect             lead at once; only where there is a single replica
   --workers N                   certificates that are worked on at once (default: 16)
   --max-restarts N              workloads that are restarted at once, for spec.restart (default: 10)
+  --watch-pods                  tell which pods were started before their certificate (default: no; needs list and watch on pods)
   --health-port PORT            /healthz, /readyz and /metrics (default: 8080; 0 takes a free one)
   --health-host ADDRESS         address to serve them on (default: all)
   --log-level LEVEL             trace, debug, info, warn or error (default: info)
@@ -46,6 +47,7 @@ const { values } = parseArgs({
     'no-leader-elect': { type: 'boolean', default: false },
     workers: { type: 'string', default: '16' },
     'max-restarts': { type: 'string', default: '10' },
+    'watch-pods': { type: 'boolean', default: false },
     'health-port': { type: 'string', default: '8080' },
     'health-host': { type: 'string' },
     'log-level': { type: 'string', default: 'info' },
@@ -80,6 +82,7 @@ try {
       leaderElection: !values['no-leader-elect'],
       workers: number('workers', values.workers, 1, 256),
       maxRestarts: number('max-restarts', values['max-restarts'], 1, 1000),
+      watchPods: values['watch-pods'],
       healthPort: number('health-port', values['health-port'], 0, 65_535),
       healthHost: values['health-host'],
       version,

@@ -32,6 +32,7 @@ import {
   readSecret,
   type SecretRecord,
 } from './certificate/index.ts';
+import { decodePod, InventoryController, type PodRecord } from './inventory/index.ts';
 import {
   asRecord,
   type Clock,
@@ -75,6 +76,8 @@ export interface OperatorOptions {
   readonly workers: number;
   /** Workloads that are restarted at once, for spec.restart. */
   readonly maxRestarts: number;
+  /** Watches all pods, to tell which of them were started before their certificate. */
+  readonly watchPods: boolean;
   /** 0 takes a free port. */
   readonly healthPort: number;
   readonly healthHost: string | undefined;
@@ -89,6 +92,8 @@ export interface Operator {
 
 const kindResource = ({ plural }: Kind): Resource => ({ group: GROUP, version: VERSION, plural });
 const NAMESPACES: Resource = { group: '', version: 'v1', plural: 'namespaces' };
+
+const PODS: Resource = { group: '', version: 'v1', plural: 'pods' };
 
 interface NamespaceRecord {
   readonly resourceVersion: string;
@@ -197,6 +202,8 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     claims: certificateController.claims,
     limit: options.maxRestarts,
   });
+  // Not among the caches that everything waits for: it is of no use to certificates, and may not be permitted.
+  const inventory = options.watchPods ? watchPods() : undefined;
   namespaces.subscribe(({ key, before, after }) => {
     if (JSON.stringify(before?.labels) !== JSON.stringify(after?.labels)) certificateController.namespaceChanged(key);
   });
@@ -224,6 +231,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     moreMetrics: function* () {
       yield* authorityController.series();
       yield* certificateSeries(() => certificateController.times());
+      if (inventory !== undefined) yield* inventory.controller.series();
     },
   });
 
@@ -245,7 +253,11 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     await new Promise<void>((resolve, reject) => {
       authorityController
         .run(leadSignal, () => {
-          certificatesDone = Promise.all([certificateController.run(leadSignal), restartController.run(leadSignal)]);
+          certificatesDone = Promise.all([
+            certificateController.run(leadSignal),
+            restartController.run(leadSignal),
+            inventory?.controller.run(leadSignal, inventory.reflector.synced),
+          ]);
         })
         .then(() => certificatesDone)
         .then(() => resolve(), reject);
@@ -255,10 +267,31 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
 
   return { healthPort: health.port, ended: run() };
 
+  function watchPods(): { readonly controller: InventoryController; readonly reflector: Reflector } {
+    const pods = new Store<PodRecord>({ log });
+    const controller = new InventoryController({
+      ...base,
+      certificates,
+      secrets,
+      pods,
+      claims: certificateController.claims,
+    });
+    const reflector = createReflector({
+      ...base,
+      name: 'pods',
+      resource: PODS,
+      namespaces: options.namespaces,
+      decode: decodePod,
+      store: pods,
+    });
+    return { controller, reflector };
+  }
+
   async function run(): Promise<'released' | 'lost'> {
     // The caches outlive the leader's work: what is in flight at the end still reads them.
     const caches = new AbortController();
-    const reflecting = Promise.all(reflectors.map((reflector) => reflector.run(caches.signal)));
+    const all = inventory === undefined ? reflectors : [...reflectors, inventory.reflector];
+    const reflecting = Promise.all(all.map((reflector) => reflector.run(caches.signal)));
     try {
       await orAborted(Promise.all(reflectors.map((reflector) => reflector.synced)), signal);
       if (signal.aborted) return 'released';

@@ -5,6 +5,7 @@
 import {
   authorityEventRules,
   clusterRules,
+  inventoryRules,
   ownNamespaceRules,
   type ReasonedRule,
   restartRules,
@@ -37,6 +38,7 @@ const ruleSets: Readonly<Record<string, readonly ReasonedRule[]>> = {
   cluster: clusterRules,
   served: servedRules,
   restart: restartRules,
+  inventory: inventoryRules,
   own: ownNamespaceRules,
   authorityEvents: authorityEventRules,
 };

@@ -3,7 +3,14 @@ import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
 import { kindDefinitions } from './crd.ts';
 import { generatedFiles, outdatedFiles } from './generate.ts';
-import { authorityEventRules, clusterRules, ownNamespaceRules, restartRules, servedRules } from './rbac.ts';
+import {
+  authorityEventRules,
+  clusterRules,
+  inventoryRules,
+  ownNamespaceRules,
+  restartRules,
+  servedRules,
+} from './rbac.ts';
 import { field } from './rules.ts';
 import { type StructuralSchema, structuralSchema } from './schema.ts';
 
@@ -97,7 +104,14 @@ describe('structuralSchema', () => {
 });
 
 describe('the operator’s permissions', () => {
-  const rules = [...clusterRules, ...servedRules, ...restartRules, ...ownNamespaceRules, ...authorityEventRules];
+  const rules = [
+    ...clusterRules,
+    ...servedRules,
+    ...restartRules,
+    ...inventoryRules,
+    ...ownNamespaceRules,
+    ...authorityEventRules,
+  ];
 
   test('each have a reason', () => {
     expect(rules.filter(({ why }) => why.length < 20)).toEqual([]);

@@ -14,6 +14,7 @@ export {
   type NewCondition,
   setCondition,
 } from './conditions.ts';
+export { type Consumers, MOST_CONSUMER_NAMES } from './consumers.ts';
 export { formatDuration, isDuration, parseDuration } from './duration.ts';
 export {
   API_VERSION,

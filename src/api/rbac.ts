@@ -81,6 +81,14 @@ export const restartRules: readonly ReasonedRule[] = [
   },
 ];
 
+/** In the namespaces that are served, for status.consumers: the chart's `watchPods.enabled`, off by default. */
+export const inventoryRules: readonly ReasonedRule[] = [
+  {
+    why: 'To tell which pods use a Secret and were started before its certificate. Of a pod, nothing else is kept.',
+    rule: { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+  },
+];
+
 /** In the operator's own namespace, whatever else is served. */
 export const ownNamespaceRules: readonly ReasonedRule[] = [
   {

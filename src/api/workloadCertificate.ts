@@ -1,5 +1,6 @@
 /** WorkloadCertificate: a key and a certificate in a Secret, kept fresh. */
 import * as z from 'zod';
+import { consumersField } from './consumers.ts';
 import { durationSecondsCel, isDuration, parseDuration } from './duration.ts';
 import { certificateAuthorityKind, GROUP } from './kinds.ts';
 import { setField } from './lists.ts';
@@ -301,6 +302,7 @@ export const workloadCertificateStatusSchema = z.object({
     64,
     'Serial number of the last certificate for which every workload of spec.restart was restarted, or did not need it.',
   ).optional(),
+  consumers: consumersField.optional(),
 });
 
 export type WorkloadCertificateSpec = z.output<typeof workloadCertificateSpecSchema>;

@@ -1,6 +1,6 @@
 /** Who signs, and for whom. */
 
-export { backdateSeconds } from './backdate.ts';
+export { backdateSeconds, issuedAt } from './backdate.ts';
 export { AuthorityController } from './controller.ts';
 export { ensureDefaultAuthority } from './default.ts';
 export { digestOf } from './digest.ts';

@@ -72,8 +72,11 @@ export function certificateStatus(
 }
 
 /** What other domains have written stays as it is. */
-function ofOthers({ restartedSerialNumber }: WorkloadCertificateStatus): WorkloadCertificateStatus {
-  return restartedSerialNumber === undefined ? {} : { restartedSerialNumber };
+function ofOthers({ restartedSerialNumber, consumers }: WorkloadCertificateStatus): WorkloadCertificateStatus {
+  return {
+    ...(restartedSerialNumber === undefined ? {} : { restartedSerialNumber }),
+    ...(consumers === undefined ? {} : { consumers }),
+  };
 }
 
 /** Reasons for a new certificate that leave the present one as good as it was. */

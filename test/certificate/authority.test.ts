@@ -162,6 +162,7 @@ describe('the issuing CA', () => {
         leaderElection: false,
         workers: 1,
         maxRestarts: 10,
+        watchPods: false,
         healthPort: 0,
         healthHost: '127.0.0.1',
         version: 'test',

@@ -54,6 +54,7 @@ const operator = await startOperator(
     leaderElection: false,
     workers: 16,
     maxRestarts: 10,
+    watchPods: false,
     healthPort: 0,
     healthHost: '127.0.0.1',
     version: 'clock test',

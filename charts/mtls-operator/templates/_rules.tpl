@@ -49,6 +49,13 @@
   verbs: [get, patch]
 {{- end }}
 
+{{- define "mtls-operator.rules.inventory" -}}
+# To tell which pods use a Secret and were started before its certificate. Of a pod, nothing else is kept.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+{{- end }}
+
 {{- define "mtls-operator.rules.own" -}}
 # One of several replicas leads: the Lease says which.
 - apiGroups: [coordination.k8s.io]
