@@ -57,6 +57,18 @@ describe('turns', () => {
     expect(called.at(-1)).toBe('short/web');
   });
 
+  test('go round the namespaces, even one at a time', async () => {
+    const { turns, called, clock } = waitingRoom(1);
+    turns.open();
+    for (const index of [0, 1, 2]) turns.enter(web('long', index), `long/${index}`);
+    turns.enter(web('short'), 'short/web');
+    for (const index of [0, 1]) {
+      await clock.advance(SOON);
+      turns.leave(web('long', index));
+    }
+    expect(called).toEqual(['long/0', 'long/1', 'short/web']);
+  });
+
   test('are told to every certificate that asks for the workload', async () => {
     const { turns, called, clock } = waitingRoom(1);
     turns.open();

@@ -96,6 +96,14 @@ export class Turns {
     if (queue?.size === 0) this.#waiting.delete(namespace);
   }
 
+  /** Among namespaces with as many under way, the one that was served last comes last. */
+  #toTheEnd(namespace: string): void {
+    const queue = this.#waiting.get(namespace);
+    if (queue === undefined) return;
+    this.#waiting.delete(namespace);
+    this.#waiting.set(namespace, queue);
+  }
+
   #begin(entrant: Entrant): void {
     const id = idOf(entrant);
     const cancel = this.#options.clock.setTimer(LONGEST_TURN, () => {
@@ -117,6 +125,7 @@ export class Turns {
         return;
       }
       this.#withdraw(next);
+      this.#toTheEnd(next.namespace);
       this.#begin(next);
       onTurn(next.certificates);
     }

@@ -16,6 +16,8 @@ import (
 const usage = `usage: probe watch <file>               prints the file's content whenever it is another
        probe serve <address> <text>     answers every TCP connection with the text
        probe ask <address>...           prints what is answered to a TCP connection, asking each until it answers
+       probe tls <address> <folder>     serves TLS with tls.crt and tls.key as they are when it starts, and never reads them again
+       probe serial <address> <folder>  prints the serial number of the certificate at a TLS server whenever it is another, verified with ca.crt
        probe api <path>                 prints what the API server answers to the pod's service account`
 
 const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/"
@@ -34,6 +36,10 @@ func main() {
 		for _, address := range os.Args[2:] {
 			fmt.Printf("%s: %s\n", address, ask(address))
 		}
+	case "tls":
+		fail(serveTLS(argument, os.Args[3]))
+	case "serial":
+		watchSerial(argument, os.Args[3])
 	case "api":
 		answer, err := api(argument)
 		if err != nil {
@@ -106,6 +112,60 @@ func askOnce(address string) (string, error) {
 	defer connection.Close()
 	answer, err := io.ReadAll(connection)
 	return string(answer), err
+}
+
+func serveTLS(address, folder string) error {
+	certificate, err := tls.LoadX509KeyPair(folder+"/tls.crt", folder+"/tls.key")
+	if err != nil {
+		return err
+	}
+	listener, err := tls.Listen("tcp", address, &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		return err
+	}
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			connection.(*tls.Conn).Handshake()
+			connection.Close()
+		}()
+	}
+}
+
+func watchSerial(address, folder string) {
+	last, lastError := "", ""
+	for {
+		seen, err := serialAt(address, folder)
+		if err != nil && err.Error() != lastError {
+			lastError = err.Error()
+			fmt.Fprintln(os.Stderr, lastError)
+		}
+		if err == nil && seen != last {
+			fmt.Println(seen)
+			last = seen
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// serialAt returns it in the notation of openssl: capital hexadecimal, whole bytes.
+func serialAt(address, folder string) (string, error) {
+	ca, err := os.ReadFile(folder + "/ca.crt")
+	if err != nil {
+		return "", err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	connection, err := tls.DialWithDialer(&dialer, "tcp", address, &tls.Config{RootCAs: roots})
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	return fmt.Sprintf("%X", connection.ConnectionState().PeerCertificates[0].SerialNumber.Bytes()), nil
 }
 
 func api(path string) (string, error) {

@@ -1,0 +1,139 @@
+/** A program that reads its certificate once, on a real kubelet: only a restart brings it the new one, and a client sees when. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findCondition } from '../../src/api/index.ts';
+import { inventoryRules, restartRules } from '../../src/api/rbac.ts';
+import { makeWorkspace } from '../certificate/verifiers.ts';
+import { inSeconds, World, waitFor } from '../certificate/world.ts';
+import { makeProbeImage, probeImage, startClusterWithNode } from '../node/index.ts';
+import { mounting, Pods, probePod } from '../node/pods.ts';
+import { installOperator, operatorUser } from '../support/operator.ts';
+import { printProgress } from '../support/progress.ts';
+
+const NAMESPACE = 'default';
+const labels = { app: 'web' };
+
+let world: World;
+let pods: Pods;
+
+beforeAll(async () => {
+  const { cluster, node } = await startClusterWithNode({ log: printProgress });
+  world = new World(cluster, await makeWorkspace(), ['--create-default-authority', '--watch-pods']);
+  await node.load(await makeProbeImage(printProgress));
+  await installOperator(cluster);
+  const rules = [...restartRules, ...inventoryRules].map(({ rule }) => rule);
+  const rbac = '/apis/rbac.authorization.k8s.io/v1';
+  await world.send('POST', `${rbac}/clusterroles`, { metadata: { name: 'optional' }, rules });
+  await world.send('POST', `${rbac}/clusterrolebindings`, {
+    metadata: { name: 'optional' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'optional' },
+    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: operatorUser.name }],
+  });
+  await world.startOperator();
+  pods = new Pods(cluster);
+});
+
+afterAll(() => world?.[Symbol.asyncDispose]());
+
+/** Serves with what is in the Secret when it starts. */
+const deployment = {
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: 'web' },
+  spec: {
+    replicas: 2,
+    selector: { matchLabels: labels },
+    template: {
+      metadata: { labels },
+      spec: {
+        terminationGracePeriodSeconds: 0,
+        containers: [
+          {
+            name: 'main',
+            image: probeImage,
+            args: ['tls', ':8443', '/mnt'],
+            readinessProbe: { tcpSocket: { port: 8443 }, periodSeconds: 1 },
+            ...mounting('web').container,
+          },
+        ],
+        ...mounting('web').spec,
+      },
+    },
+  },
+};
+
+const service = {
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 'web' },
+  spec: { selector: labels, ports: [{ port: 8443 }] },
+};
+
+async function renew(): Promise<string> {
+  const { revision } = await world.secret(NAMESPACE, 'web');
+  await world.annotate(NAMESPACE, 'web', { 'mtls-operator.io/renew-at': inSeconds(-1) });
+  const { serialNumber } = await world.secretWhen(
+    NAMESPACE,
+    'web',
+    'to be renewed',
+    (secret) => secret.revision > revision,
+  );
+  return serialNumber;
+}
+
+/** What the client has seen last. */
+async function served(): Promise<string | undefined> {
+  return (await pods.log('client')).trim().split('\n').at(-1);
+}
+
+async function consumers(wanted: { pods: number; startedBeforeRenewal: number; neverUpdated: number }): Promise<void> {
+  await world.until(NAMESPACE, 'web', `to have the consumers ${JSON.stringify(wanted)}`, ({ status }) => {
+    const { names: _, ...counts } = status.consumers ?? {};
+    return JSON.stringify(counts) === JSON.stringify(wanted);
+  });
+}
+
+async function restartedFor(serialNumber: string): Promise<void> {
+  await world.until(
+    NAMESPACE,
+    'web',
+    `to be restarted for ${serialNumber}`,
+    ({ status }) =>
+      findCondition(status.conditions, 'Restarted')?.status === 'True' && status.restartedSerialNumber === serialNumber,
+    { timeoutMs: 90_000 },
+  );
+}
+
+test('a program that cannot reload serves the old certificate until its Deployment is restarted, then the new one', async () => {
+  await pods.apply(deployment, service);
+  await world.createSimple(NAMESPACE, 'web');
+  await world.createSimple(NAMESPACE, 'client');
+  await pods.apply(probePod('client', ['serial', 'web.default.svc:8443', '/mnt'], mounting('client')));
+  // One program that reads its files again, beside the two that do not.
+  await pods.apply(probePod('reader', ['watch', '/mnt/tls.crt'], mounting('web')));
+  await pods.running('reader');
+  await pods.running('client');
+  await world.cluster.kubectl(['rollout', 'status', 'deployment/web', '--timeout=60s']);
+  const first = (await world.secret(NAMESPACE, 'web')).serialNumber;
+  await pods.says('client', first);
+
+  // The certificate is made anew, and nobody restarts anything: status tells who may still have the old one.
+  const running = { pods: 3, startedBeforeRenewal: 0, neverUpdated: 0 };
+  await consumers(running);
+  const second = await renew();
+  await consumers({ ...running, startedBeforeRenewal: 3 });
+  // The kubelet has brought the new files, as the one that reads them shows; the others do not care.
+  await pods.says('reader', (await world.secret(NAMESPACE, 'web')).text('tls.crt').slice(0, 200));
+  expect(await served()).toBe(first);
+
+  await world.patch(NAMESPACE, 'web', { spec: { restart: [{ kind: 'Deployment', name: 'web' }] } });
+  await restartedFor(second);
+  await pods.says('client', second);
+  await consumers({ ...running, startedBeforeRenewal: 1 });
+
+  const third = await renew();
+  await restartedFor(third);
+  await waitFor('the client to see the third certificate', async () => (await served()) === third);
+  // One restart for each certificate but the first.
+  const revisions = await world.cluster.kubectl(['get', 'replicasets', '-l', 'app=web', '-o', 'name']);
+  expect(revisions.trim().split('\n')).toHaveLength(3);
+});
