@@ -176,15 +176,15 @@ describe('a release for the whole cluster, from install to reinstall', () => {
     expect((await issued('shop', 'web')).serialNumber).toBe(first.serialNumber);
   });
 
-  test('uninstall: the kinds, their objects, their policy, the CAs and the Secrets stay, the rest goes', async () => {
+  test('uninstall: the kinds, their objects, their policies, the CAs and the Secrets stay, the rest goes', async () => {
     for (const operator of running.splice(0)) await operator.stop();
     expect(await uninstall()).toContain('These resources were kept due to the resource policy');
     expect(await names('wcert', '-n', 'shop')).toEqual(['workloadcertificate.mtls-operator.io/web']);
     expect(await names('mca')).toEqual(['certificateauthority.mtls-operator.io/default']);
     expect(await names('secret', '-n', NAMESPACE, '-l', 'mtls-operator.io/purpose=authority')).toHaveLength(2);
     expect(await names('secret', 'web', '-n', 'shop')).toHaveLength(1);
-    expect(await names('validatingadmissionpolicy')).toHaveLength(1);
-    expect(await names('validatingadmissionpolicybinding')).toHaveLength(1);
+    expect(await names('validatingadmissionpolicy')).toHaveLength(2);
+    expect(await names('validatingadmissionpolicybinding')).toHaveLength(2);
     const label = ['-l', 'app.kubernetes.io/instance=mtls-operator'];
     expect(await names('deployment,service,serviceaccount,role,rolebinding,pdb', '-A', ...label)).toEqual([]);
     expect(await names('clusterrole,clusterrolebinding', ...label)).toEqual([]);
