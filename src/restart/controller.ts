@@ -21,6 +21,7 @@ export class RestartController {
   readonly #options: RestartControllerOptions;
   readonly #queue: WorkQueue;
   readonly #turns: Turns;
+  #quiet = false;
 
   constructor(options: RestartControllerOptions) {
     const { certificates, claims, clock, limit, metrics, secrets } = options;
@@ -34,7 +35,7 @@ export class RestartController {
       },
     });
     certificates.subscribe(({ key, before, after }) => {
-      if ([before, after].some(concernsRestarts)) this.#queue.add(key);
+      if (!this.#quiet && [before, after].some(concernsRestarts)) this.#queue.add(key);
     });
     secrets.subscribe(({ key }) => {
       for (const certificate of claims.ofSecret(key)) {
@@ -53,6 +54,14 @@ export class RestartController {
         waiting: () => this.#turns.waiting,
         running: () => this.#turns.running,
       }),
+      quietly: (change) => {
+        this.#quiet = true;
+        try {
+          change();
+        } finally {
+          this.#quiet = false;
+        }
+      },
     });
     // What is under way counts, whoever has begun it: first everything is looked at, then the first may have its turn.
     const unseen = new Set<string>();

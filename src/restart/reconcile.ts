@@ -53,6 +53,8 @@ export interface RestartWorld {
 export interface RestartDependencies extends RestartWorld {
   readonly turns: Turns;
   readonly metrics: RestartMetrics;
+  /** Runs what changes a store by our own doing, so that it is not taken for news. */
+  readonly quietly: (change: () => void) => void;
 }
 
 const CONDITION = 'Restarted';
@@ -60,7 +62,7 @@ const CONDITION = 'Restarted';
 const passing: ReadonlySet<number> = new Set([401, 404, 409, 429]);
 
 export function createRestartReconciler(dependencies: RestartDependencies) {
-  const { certificates, clock, events, log, metrics, secrets, transport, turns } = dependencies;
+  const { certificates, clock, events, log, metrics, quietly, secrets, transport, turns } = dependencies;
   const rechecks = new Rechecks();
   /** What was last asked for, so that it can be withdrawn. */
   const asked = new Map<string, readonly Entrant[]>();
@@ -113,9 +115,11 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
     });
     if (found !== undefined && 'blocked' in found) return leave(entrant, found.blocked);
     const step = decide(found, present, clock.now());
-    if (step.step === 'progressing' || step.step === 'wait') turns.occupy(entrant);
-    if (step.step !== 'restart')
-      return step.step === 'progressing' || step.step === 'wait' ? step : leave(entrant, step);
+    if (step.step === 'progressing' || step.step === 'wait') {
+      turns.occupy(entrant);
+      return step;
+    }
+    if (step.step !== 'restart') return leave(entrant, step);
     if (found === undefined || !turns.enter(entrant, key)) return { step: 'queued' };
     const body = restartPatch(found, record.secretName, present.serialNumber, iso(clock.now()));
     const patched = await allowed(target, 'patch', async () =>
@@ -168,7 +172,7 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
     try {
       const body = { metadata, status: patch };
       const patched = decodeCertificate(await transport.request({ method: 'PATCH', path, body, signal }));
-      certificates.observe(patched.key, patched.value);
+      quietly(() => certificates.observe(patched.key, patched.value));
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }
