@@ -15,25 +15,27 @@ const QUEUED = 600 * SECOND;
 type Kind = 'moving' | 'stuck' | 'queued';
 
 export class Rechecks {
-  readonly #looks = new Map<string, { readonly kind: Kind; readonly count: number }>();
+  readonly #since = new Map<string, { readonly kind: Kind; readonly since: number }>();
 
-  /** @returns when to look again (ms); ever later for as long as it is of one kind. */
+  /** @returns when to look again (ms); ever later for as long as it is of one kind, however often it is looked at meanwhile. */
   next(key: string, findings: readonly Finding[], now: number): number {
     const kind = kindOf(findings);
-    const before = this.#looks.get(key);
-    const count = before?.kind === kind ? before.count + 1 : 0;
-    this.#looks.set(key, { kind, count });
-    return now + delays[kind](count);
+    const before = this.#since.get(key);
+    const since = before?.kind === kind ? before.since : now;
+    this.#since.set(key, { kind, since });
+    return now + delays[kind](now - since);
   }
 
   forget(key: string): void {
-    this.#looks.delete(key);
+    this.#since.delete(key);
   }
 }
 
-const delays: Readonly<Record<Kind, (count: number) => number>> = {
-  moving: (count) => Math.min(FIRST_LOOK * 1.2 ** count, SLOWEST_LOOK),
-  stuck: (count) => Math.min(FIRST_RETRY * 2 ** count, SLOWEST_RETRY),
+const between = (least: number, value: number, most: number): number => Math.min(Math.max(least, value), most);
+
+const delays: Readonly<Record<Kind, (elapsed: number) => number>> = {
+  moving: (elapsed) => between(FIRST_LOOK, elapsed / 5, SLOWEST_LOOK),
+  stuck: (elapsed) => between(FIRST_RETRY, elapsed, SLOWEST_RETRY),
   queued: () => QUEUED,
 };
 
