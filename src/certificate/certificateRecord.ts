@@ -7,7 +7,7 @@ import {
   type WorkloadCertificateStatus,
   workloadCertificateStatusSchema,
 } from '../api/index.ts';
-import { asRecord, asString, stringAt, stringMap } from '../kube/index.ts';
+import { asRecord, asString, property, stringAt, stringMap } from '../kube/index.ts';
 import { compactJson, expandJson } from './compactJson.ts';
 
 export interface CertificateRecord {
@@ -30,6 +30,8 @@ export interface CertificateRecord {
   readonly renewalTime: number | undefined;
   /** Whether the condition Ready is True. */
   readonly ready: boolean;
+  /** Whether spec.restart names workloads, or the status tells of restarts: nearly always false. */
+  readonly restarts: boolean;
 }
 
 /** The status of an object that nobody has looked at yet. */
@@ -56,7 +58,8 @@ export function decodeCertificate(object: unknown): { key: string; value: Certif
     spec: compactJson(JSON.stringify(spec)),
     status: status === undefined ? NO_STATUS : compactJson(JSON.stringify(status)),
     renewalTime: timeAt(status, 'renewalTime'),
-    ready: isReady(status),
+    ready: conditionOf(status, 'Ready') === 'True',
+    restarts: asRecord(spec)['restart'] !== undefined || conditionOf(status, 'Restarted') !== undefined,
   };
   return { key: `${namespace}/${name}`, value };
 }
@@ -66,12 +69,12 @@ function timeAt(status: unknown, field: string): number | undefined {
   return Number.isNaN(at) ? undefined : at;
 }
 
-function isReady(status: unknown): boolean {
-  const conditions =
-    typeof status === 'object' && status !== null && 'conditions' in status ? status.conditions : undefined;
-  if (!Array.isArray(conditions)) return false;
-  return conditions.some(
-    (condition: unknown) => stringAt(condition, 'type') === 'Ready' && stringAt(condition, 'status') === 'True',
+function conditionOf(status: unknown, type: string): string | undefined {
+  const conditions = property(status, 'conditions');
+  if (!Array.isArray(conditions)) return undefined;
+  return stringAt(
+    conditions.find((condition: unknown) => stringAt(condition, 'type') === type),
+    'status',
   );
 }
 

@@ -1,5 +1,5 @@
 /** The restart controller: what wakes it, and when the first workload may be restarted. */
-import type { CertificateRecord, Claims } from '../certificate/index.ts';
+import type { Claims } from '../certificate/index.ts';
 import { createController, type Metrics, WorkQueue } from '../kube/index.ts';
 import { createRestartMetrics } from './metrics.ts';
 import { createRestartReconciler, type RestartWorld } from './reconcile.ts';
@@ -35,11 +35,11 @@ export class RestartController {
       },
     });
     certificates.subscribe(({ key, before, after }) => {
-      if (!this.#quiet && [before, after].some(concernsRestarts)) this.#queue.add(key);
+      if (!this.#quiet && (before?.restarts === true || after?.restarts === true)) this.#queue.add(key);
     });
     secrets.subscribe(({ key }) => {
       for (const certificate of claims.ofSecret(key)) {
-        if (concernsRestarts(certificates.get(certificate))) this.#queue.add(certificate);
+        if (certificates.get(certificate)?.restarts === true) this.#queue.add(certificate);
       }
     });
   }
@@ -65,7 +65,7 @@ export class RestartController {
     });
     // What is under way counts, whoever has begun it: first everything is looked at, then the first may have its turn.
     const unseen = new Set<string>();
-    for (const [key, record] of certificates.entries()) if (concernsRestarts(record)) unseen.add(key);
+    for (const [key, record] of certificates.entries()) if (record.restarts) unseen.add(key);
     for (const key of unseen) this.#queue.add(key);
     if (unseen.size === 0) this.#turns.open();
     const controller = createController({
@@ -86,10 +86,4 @@ export class RestartController {
     await controller.run(signal);
     this.#turns.stop();
   }
-}
-
-/** Nearly no certificate does: the others cost no more than a look at their text. */
-function concernsRestarts(record: CertificateRecord | undefined): boolean {
-  if (record === undefined) return false;
-  return record.spec.includes('"restart":') || record.status.includes('"Restarted"');
 }
