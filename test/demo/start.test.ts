@@ -145,7 +145,7 @@ test('npm start is what is run above', () => {
   expect(scripts.start).toBe(behindNpm);
 });
 
-test('every file in examples/ is applied by this demonstration or run by test/clients or test/docker', () => {
+test('every file in examples/ is applied by this demonstration or run by test/clients, test/docker or test/node', () => {
   const programs = ['server', 'client', 'mtls'];
   const known = [
     'examples/*.yaml',
@@ -156,7 +156,7 @@ test('every file in examples/ is applied by this demonstration or run by test/cl
     'examples/nginx/nginx.{conf,yaml}',
     'examples/postgresql/{postgresql.conf,postgresql.yaml,pg_hba.conf,pg_ident.conf,roles.yaml}',
     'examples/shell/{on-change,with-files}.sh',
-    'examples/containers/{Dockerfile,certificates.yaml,docker.sh}',
+    'examples/containers/{Dockerfile,certificates.yaml,docker.sh,pods.yaml}',
     'examples/docker-daemon/*', // test/docker sees to it that the page about them names each
     ...programs.flatMap((name) => [
       `examples/go/${name}/${name === 'mtls' ? name : 'main'}.go`,
