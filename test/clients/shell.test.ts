@@ -111,13 +111,15 @@ describe('on-change.sh', () => {
 
   test('ends when the program that started it has ended', async () => {
     put(1);
-    const words = [
-      'sh',
-      '-c',
-      `sh ${script('on-change.sh')} ${directory} true >/dev/null & echo $!; read -r word`,
-    ] as const;
+    const words = ['sh', '-c', `sh ${script('on-change.sh')} ${directory} true & echo $!; read -r word`] as const;
     const child = guarded.launch(words, { stdio: ['pipe', 'pipe', 'ignore'] });
-    const pid = await new Promise<number>((resolve) => child.stdout?.once('data', (text) => resolve(Number(text))));
+    let said = '';
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    // One that begins when its parent has already ended cannot tell who that was.
+    await waitFor('the loop to have begun', () => said.includes('on-change: done'));
+    const pid = Number.parseInt(said, 10);
     expect(isAlive(pid)).toBe(true);
     child.stdin?.end();
     await waitFor('the loop to end', () => !isAlive(pid));
