@@ -136,6 +136,38 @@ describe('the permissions', () => {
   });
 });
 
+describe('a constraint on how pods are spread', () => {
+  const deploymentSchema = z.looseObject({
+    spec: z.object({ template: z.object({ spec: z.object({ topologySpreadConstraints: z.array(z.unknown()) }) }) }),
+  });
+  const ours = {
+    matchLabels: {
+      'app.kubernetes.io/component': 'controller',
+      'app.kubernetes.io/instance': 'mtls-operator',
+      'app.kubernetes.io/name': 'mtls-operator',
+    },
+  };
+  const zones = { maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'DoNotSchedule' };
+
+  test.each([
+    ['without labelSelector is about our pods', {}, ours],
+    ['with matchLabels keeps them alone', { labelSelector: { matchLabels: { team: 'platform' } } }, undefined],
+    [
+      'with an expression keeps it alone',
+      { labelSelector: { matchExpressions: [{ key: 'team', operator: 'Exists' }] } },
+      undefined,
+    ],
+    ['with a labelSelector for all pods keeps it', { labelSelector: {} }, undefined],
+  ])('%s', async (_, more, added) => {
+    const constraint = { ...zones, ...more };
+    const args = ['--set-json', `topologySpreadConstraints=${JSON.stringify([constraint])}`];
+    const deployment = find(objectsIn(await render(helm, ...args)), 'Deployment', 'mtls-operator-controller');
+    expect(deploymentSchema.parse(deployment).spec.template.spec.topologySpreadConstraints).toEqual([
+      added === undefined ? constraint : { ...constraint, labelSelector: added },
+    ]);
+  });
+});
+
 describe('the notes', () => {
   const notes = async (...args: readonly string[]): Promise<string> => {
     const whole = await helm(
