@@ -168,6 +168,25 @@ describe('a constraint on how pods are spread', () => {
   });
 });
 
+describe('the network policy', () => {
+  const policySchema = z.looseObject({
+    spec: z.object({ egress: z.tuple([z.strictObject({ ports: z.array(z.unknown()) })]) }),
+  });
+
+  test.each([
+    ['by default the API server only', [], [{ port: 443 }, { port: 6443 }]],
+    [
+      'with dns a name server, too',
+      ['--set', 'networkPolicy.dns=true'],
+      [{ port: 443 }, { port: 6443 }, { port: 53, protocol: 'UDP' }, { port: 53, protocol: 'TCP' }],
+    ],
+  ])('lets the pods reach %s', async (_, args, ports) => {
+    const objects = objectsIn(await render(helm, '--set', 'networkPolicy.enabled=true', ...args));
+    const policy = find(objects, 'NetworkPolicy', 'mtls-operator-controller');
+    expect(policySchema.parse(policy).spec.egress).toEqual([{ ports }]);
+  });
+});
+
 describe('the notes', () => {
   const notes = async (...args: readonly string[]): Promise<string> => {
     const whole = await helm(
