@@ -25,9 +25,11 @@ afterAll(() => rm(home, { recursive: true, force: true }));
 
 const withoutKinds = ['--set', 'crds.enabled=false'];
 
-async function refusal(...args: readonly string[]): Promise<string> {
+const refusal = (...args: readonly string[]): Promise<string> => failure(render(helm, ...args));
+
+async function failure(work: Promise<string>): Promise<string> {
   try {
-    await render(helm, ...args);
+    await work;
   } catch (error) {
     if (error instanceof CommandError) return error.output;
     throw error;
@@ -184,6 +186,34 @@ describe('the network policy', () => {
     const objects = objectsIn(await render(helm, '--set', 'networkPolicy.enabled=true', ...args));
     const policy = find(objects, 'NetworkPolicy', 'mtls-operator-controller');
     expect(policySchema.parse(policy).spec.egress).toEqual([{ ports }]);
+  });
+});
+
+describe('a name that no Service can have is refused, with the value that helps', () => {
+  const named = (release: string, ...args: readonly string[]): Promise<string> =>
+    helm('template', release, chartDirectory, '-n', 'mtls-system', ...args);
+  const fifty = 'a'.repeat(50);
+
+  test.each([
+    ['a release that begins with a digit', '1st', [], '1st-mtls-operator-controller'],
+    ['a release with a dot', 'mtls.v1', [], 'mtls.v1-mtls-operator-controller'],
+    ['a release with a dot that has the name of the chart', 'mtls-operator.v1', [], 'mtls-operator.v1-controller'],
+    ['an override that begins with a digit', 'issuer', ['--set', 'fullnameOverride=1st'], '1st-controller'],
+    ['an override that is too long', 'issuer', ['--set', `fullnameOverride=${fifty}a`], `${fifty}a-controller`],
+  ])('%s', async (_, release, args, name) => {
+    expect(await failure(named(release, ...args))).toContain(`no Service can be called ${name}: set fullnameOverride`);
+  });
+
+  test.each([
+    ['1st', ['--set', 'fullnameOverride=first'], 'first-controller'],
+    ['mtls.v1', ['--set', 'fullnameOverride=mtls-v1'], 'mtls-v1-controller'],
+    ['issuer', ['--set', `fullnameOverride=${fifty}`], `${fifty}-controller`],
+    ['i'.repeat(53), [], `${'i'.repeat(50)}-controller`],
+    [`${'i'.repeat(49)}-x`, [], `${'i'.repeat(49)}-controller`],
+  ])('but release %s with %j is not', async (release, args, name) => {
+    const objects = objectsIn(await named(release, ...args));
+    find(objects, 'Service', name);
+    find(objects, 'Deployment', name);
   });
 });
 

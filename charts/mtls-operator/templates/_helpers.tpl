@@ -2,16 +2,17 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 50 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Beginning of all names: short enough for what is appended to it. */}}
+{{/* Beginning of all names: short enough for what is appended to it. Helm takes names of releases that Kubernetes does not take for a Service. */}}
 {{- define "mtls-operator.fullname" -}}
 {{- $name := include "mtls-operator.name" . }}
-{{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
-{{- else if contains $name .Release.Name }}
-{{- .Release.Name | trunc 50 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
+{{- $fullname := .Values.fullnameOverride }}
+{{- if not $fullname }}
+{{- $fullname = contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) | trunc 50 | trimSuffix "-" }}
 {{- end }}
+{{- if or (gt (len $fullname) 50) (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname)) }}
+{{- fail (printf "no Service can be called %s-controller: set fullnameOverride to a name of at most 50 lower-case letters, digits and hyphens that begins with a letter and does not end with a hyphen" $fullname) }}
+{{- end }}
+{{- $fullname }}
 {{- end }}
 
 {{- define "mtls-operator.serviceAccountName" -}}
