@@ -43,8 +43,8 @@ async function controller(): Promise<OperatorProcess> {
   return operator;
 }
 
-async function request(namespace: string, name: string): Promise<void> {
-  const spec = { secretName: name, dnsNames: [`${name}.${namespace}.svc`] };
+async function request(namespace: string, name: string, more: object = {}): Promise<void> {
+  const spec = { secretName: name, dnsNames: [`${name}.${namespace}.svc`], ...more };
   const object = {
     apiVersion: 'mtls-operator.io/v1alpha1',
     kind: 'WorkloadCertificate',
@@ -58,6 +58,36 @@ async function issued(namespace: string, name: string): Promise<X509Certificate>
   await cluster.kubectl(['wait', '--for=condition=Ready', 'wcert', name, '-n', namespace, '--timeout=60s']);
   const data = await cluster.kubectl(['get', 'secret', name, '-n', namespace, '-o', 'jsonpath={.data.tls\\.crt}']);
   return new X509Certificate(Buffer.from(data, 'base64'));
+}
+
+/** A pod template whose one container mounts the Secret. */
+const podThatMounts = (secretName: string): object => ({
+  containers: [
+    { name: 'main', image: 'registry.invalid/none', volumeMounts: [{ name: 'mtls', mountPath: '/var/run/mtls' }] },
+  ],
+  volumes: [{ name: 'mtls', secret: { secretName } }],
+});
+
+/** A Deployment without labels of its own. */
+async function deploy(namespace: string, name: string, secretName: string): Promise<void> {
+  const labels = { app: name };
+  const template = { metadata: { labels }, spec: podThatMounts(secretName) };
+  const spec = { selector: { matchLabels: labels }, template };
+  const object = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace }, spec };
+  await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(object) });
+}
+
+/** A pod that runs, as far as the API server knows. */
+async function runPod(namespace: string, name: string, secretName: string): Promise<void> {
+  const account = ['get', 'serviceaccount', 'default', '-n', namespace, '--ignore-not-found', '-o', 'name'];
+  await waitFor('the service account `default`', async () => (await cluster.kubectl(account)) !== '');
+  const metadata = { name, namespace };
+  const object = { apiVersion: 'v1', kind: 'Pod', metadata, spec: podThatMounts(secretName) };
+  await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(object) });
+  const state = { running: { startedAt: new Date().toISOString().replace(/\.\d+Z$/, 'Z') } };
+  const container = { name: 'main', state, ready: true, restartCount: 0, image: 'none', imageID: 'none' };
+  const patch = JSON.stringify({ status: { phase: 'Running', containerStatuses: [container] } });
+  await cluster.kubectl(['patch', 'pod', name, '-n', namespace, '--subresource=status', '--type=merge', '-p', patch]);
 }
 
 async function names(...args: readonly string[]): Promise<string[]> {
@@ -82,13 +112,21 @@ const auditSchema = z.object({
   responseStatus: z.object({ code: z.number().default(0) }).optional(),
 });
 
-/** What the API server has refused to the operator. */
-async function refusals(): Promise<string[]> {
+/** What the operator has asked of the API server, and with which status it was answered. */
+async function requests(): Promise<{ readonly request: string; readonly code: number | undefined }[]> {
   const lines = (await readFile(cluster.auditLog, 'utf8')).split('\n').filter((line) => line !== '');
   return lines
     .map((line) => auditSchema.parse(JSON.parse(line)))
-    .filter(({ user, responseStatus }) => user.username === account() && responseStatus?.code === 403)
-    .map(({ verb, requestURI }) => `${verb} ${requestURI}`);
+    .filter(({ user }) => user.username === account())
+    .map(({ verb, requestURI, responseStatus }) => ({
+      request: `${verb} ${requestURI.split('?')[0]}`,
+      code: responseStatus?.code,
+    }));
+}
+
+/** What the API server has refused to the operator. */
+async function refusals(): Promise<string[]> {
+  return (await requests()).filter(({ code }) => code === 403).map(({ request }) => request);
 }
 
 async function failure(work: Promise<unknown>): Promise<string> {
@@ -208,6 +246,67 @@ describe('a release for the whole cluster, from install to reinstall', () => {
       '"meta.helm.sh/release-name" must equal "other": current value is "mtls-operator"',
     );
     await other('--set', 'crds.enabled=false');
+  });
+
+  const beside = (...args: readonly string[]): Promise<string> =>
+    helm('install', 'other', chartDirectory, '-n', NAMESPACE, '--set', 'crds.enabled=false', ...args);
+
+  test.each([
+    ['', []],
+    [' under another name', ['--set', 'nameOverride=identity,fullnameOverride=identity']],
+  ])('another release in the same namespace%s is refused: it would serve nothing', async (_, args) => {
+    expect(await failure(beside(...args))).toContain(
+      'release "mtls-operator" in namespace "mtls-system" runs an mtls-operator already',
+    );
+    expect(await names('deployment', '-n', NAMESPACE)).toEqual(['deployment.apps/mtls-operator-controller']);
+    expect(await helm('list', '-n', NAMESPACE, '--short')).toBe('mtls-operator\n');
+  });
+
+  test('another release in the same namespace can follow, whoever else has a Deployment there', async () => {
+    for (const operator of running.splice(0)) await operator.stop();
+    await uninstall();
+    await deploy(NAMESPACE, 'unlabelled', 'none');
+    await cluster.kubectl(['create', 'deployment', 'labelled', '--image=registry.invalid/none', '-n', NAMESPACE]);
+    expect(await beside()).toContain('STATUS: deployed');
+    expect(await names('deployment', '-n', NAMESPACE)).toContain('deployment.apps/other-mtls-operator-controller');
+  });
+});
+
+describe.each([
+  ['the whole cluster', [], 'list /api/v1/pods'],
+  ['named namespaces', ['--set', 'namespaces={shop,bank}'], 'list /api/v1/namespaces/shop/pods'],
+])('a release with restart.enabled and watchPods.enabled for %s', (_, args, look) => {
+  beforeAll(start);
+  afterAll(stop);
+
+  const serialNumber = async (): Promise<string> =>
+    await cluster.kubectl(['get', 'wcert', 'web', '-n', 'shop', '-o', 'jsonpath={.status.serialNumber}']);
+
+  test('restarts a workload after a renewal, and counts the pods that use the Secret', async () => {
+    await install('--set', 'restart.enabled=true,watchPods.enabled=true', ...args);
+    await controller();
+    await deploy('shop', 'web', 'web');
+    await request('shop', 'web', { restart: [{ kind: 'Deployment', name: 'web' }] });
+    await issued('shop', 'web');
+    await runPod('shop', 'reader', 'web');
+    const consumers = ['get', 'wcert', 'web', '-n', 'shop', '-o', 'jsonpath={.status.consumers.pods}'];
+    await waitFor('the pod to be counted', async () => (await cluster.kubectl(consumers)) === '1');
+
+    const first = await serialNumber();
+    const at = new Date(Date.now() - 1000).toISOString();
+    await cluster.kubectl(['annotate', 'wcert', 'web', '-n', 'shop', `mtls-operator.io/renew-at=${at}`]);
+    await waitFor('the renewal', async () => (await serialNumber()) !== first);
+    const annotation = 'jsonpath={.spec.template.metadata.annotations.restarted-for\\.mtls-operator\\.io/web}';
+    const restartedFor = ['get', 'deployment', 'web', '-n', 'shop', '-o', annotation];
+    const renewed = await serialNumber();
+    await waitFor('the restart', async () => (await cluster.kubectl(restartedFor)) === renewed);
+  });
+
+  test('is refused nothing that it asks for', async () => {
+    const answered = (await requests()).filter(({ code }) => code === 200).map(({ request }) => request);
+    expect(answered).toContain('patch /apis/apps/v1/namespaces/shop/deployments/web');
+    expect(answered).toContain(look);
+    expect(await refusals()).toEqual([]);
   });
 });
 

@@ -15,6 +15,23 @@
 {{- $fullname }}
 {{- end }}
 
+{{/*
+Fails where another release of this chart is in the namespace: both would want the same Lease, hence one of them would serve nothing, and nobody would be told.
+Without a cluster, as in helm template, lookup finds nothing. nameOverride changes the one label, not the other.
+*/}}
+{{- define "mtls-operator.onlyOne" -}}
+{{- $chart := printf "^%s-[0-9]" .Chart.Name }}
+{{- range (lookup "apps/v1" "Deployment" .Release.Namespace "").items }}
+{{- $labels := dig "metadata" "labels" (dict) . }}
+{{- $name := get $labels "app.kubernetes.io/name" }}
+{{- $release := get $labels "app.kubernetes.io/instance" }}
+{{- $ours := or (eq $name (include "mtls-operator.name" $)) (regexMatch $chart (get $labels "helm.sh/chart")) }}
+{{- if and $ours $release (ne $release $.Release.Name) }}
+{{- fail (printf "release %q in namespace %q runs an mtls-operator already, and of two in one namespace only one would ever serve: upgrade that release, or uninstall it first" $release $.Release.Namespace) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "mtls-operator.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- .Values.serviceAccount.name | default (include "mtls-operator.fullname" .) }}
