@@ -1,8 +1,17 @@
 // docs/docker.md with a real dockerd: every block in it is run, in its order; then who gets in and who does not, and a renewal while containers run.
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { World } from '../certificate/world.ts';
 import { machinePath } from '../node/machine.ts';
@@ -12,7 +21,7 @@ import { fencedBlocks, linkedFiles } from '../support/markdown.ts';
 import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { type Dockerd, startDockerd } from './dockerd.ts';
-import { docker } from './machine.ts';
+import { docker, dockerd as dockerdPath } from './machine.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const markdown = readFileSync(join(root, 'docs', 'docker.md'), 'utf8');
@@ -95,15 +104,17 @@ class Supervisor {
   }
 
   systemctl(destination: string): string {
-    const place = (path: string): string =>
-      `sed -e 's#/usr/local/bin/node#${process.execPath}#' -e 's# /\\(etc\\|usr/local/lib\\)/# ${destination}/\\1/#g' '${path}'`;
+    const place = (path: string): string => `sed -e 's# /\\(etc\\|usr/local/lib\\)/# ${destination}/\\1/#g' '${path}'`;
+    const pidFile = join(dirname(this.#dockerd.directory), 'pid');
     const unit = `${destination}/etc/systemd/system/dockerd-tls.service`;
     return `
 case "$*" in
   daemon-reload) ;;
   'enable --now dockerd-tls.timer' | 'start dockerd-tls.service')
     sh -c "$(${place(unit)} | sed -n '/^ExecStart=/,/[^\\\\]$/p' | sed 's/^ExecStart=//')" ;;
-  'restart docker')
+  'is-active docker')
+    if [ -e '${pidFile}' ]; then echo active; else echo inactive; exit 3; fi ;;
+  'restart docker' | 'start docker')
     rm -f '${this.#folder}/done'
     touch '${this.#folder}/wanted'
     for attempt in $(seq 600); do if [ -e '${this.#folder}/done' ]; then exit 0; fi; sleep 0.1; done
@@ -136,15 +147,17 @@ esac
   }
 }
 
-/** As installed: daemon.json with its paths below the folder of the host, and where listen.conf listens. */
+/** As installed: daemon.json, and the command of listen.conf without the socket that systemd opens, with its paths below the folder of the host. */
 function daemonFlags(): string[] {
-  const config = join(dockerd.directory, 'daemon.json');
-  const text = readFileSync(join(host, 'etc/docker/daemon.json'), 'utf8');
-  writeFileSync(config, text.replaceAll('"/etc/docker/', `"${host}/etc/docker/`));
-  const drop = readFileSync(join(host, 'etc/systemd/system/docker.service.d/listen.conf'), 'utf8');
-  const listening = [...drop.matchAll(/-H (tcp:\S+)/g)].map(([, address]) => `--host=${address}`);
-  expect(listening).toHaveLength(1);
-  return [`--config-file=${config}`, ...listening];
+  const drop = readFileSync(join(host, 'etc/systemd/system/docker.service.d/listen.conf'), 'utf8').replaceAll(
+    '\\\n',
+    '',
+  );
+  const [program, ...flags] = /^ExecStart=(\S.*)$/m.exec(drop)?.[1]?.split(/\s+/) ?? [];
+  expect(program).toBe(dockerdPath);
+  expect(flags.join(' ')).toContain('-H tcp://');
+  const text = flags.join('\n').replace('-H\nfd://\n', '').replaceAll('/etc/docker/', `${host}/etc/docker/`);
+  return [`--config-file=${join(host, 'etc/docker/daemon.json')}`, ...text.split('\n')];
 }
 
 async function fails(script: string): Promise<string> {
@@ -334,9 +347,106 @@ describe('a renewal', () => {
   });
 });
 
+describe('the hook', () => {
+  const hook = (): string =>
+    `DOCKERD_CONFIG='${host}/etc/docker/daemon.json' '${host}/usr/local/lib/mtls-operator/restart-dockerd'`;
+
+  test('starts a daemon that is down', async () => {
+    await dockerd.stop();
+    const starts = supervisor.restarts;
+    await shell.run(hook());
+    expect(supervisor.restarts).toBe(starts + 1);
+    expect(await shown()).toBe(serial(join(daemonFiles(), 'cert.pem')));
+  });
+
+  test('does not restart one that runs and does not answer', async () => {
+    const restarts = supervisor.restarts;
+    expect(await fails(`DOCKER_HOST=unix://${dockerd.directory}/nowhere ${hook()}`)).toContain(
+      'does not answer, and is active',
+    );
+    expect(supervisor.restarts).toBe(restarts);
+  });
+});
+
+describe('install.sh', () => {
+  /** @returns the folder that it takes for the root of a host with this daemon.json. */
+  function hostWith(name: string, config: string): string {
+    const folder = join(dockerd.directory, name);
+    mkdirSync(join(folder, 'etc/docker'), { recursive: true });
+    writeFileSync(join(folder, 'etc/docker/daemon.json'), config);
+    return folder;
+  }
+  const install = (folder: string): string =>
+    `DESTDIR='${folder}' sh examples/docker-daemon/install.sh ~/ci.kubeconfig`;
+  const content = (folder: string): string[] => readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+
+  test('leaves another daemon.json as it is, and no port is open without TLS', async () => {
+    const config = '{ "log-driver": "local" }';
+    const folder = hostWith('with-config', config);
+    await shell.run(install(folder));
+    expect(readFileSync(join(folder, 'etc/docker/daemon.json'), 'utf8')).toBe(config);
+    const drop = readFileSync(join(folder, 'etc/systemd/system/docker.service.d/listen.conf'), 'utf8').replaceAll(
+      '\\\n',
+      '',
+    );
+    for (const line of drop.split('\n').filter((text) => text.includes('tcp://')))
+      expect(line).toContain(' --tlsverify ');
+  });
+
+  test.each([
+    ['hosts', '{ "hosts": ["unix:///var/run/docker.sock"] }', 'has hosts'],
+    ['TLS', '{ "tlsverify": false, "tlscert": "/etc/ssl/cert.pem" }', 'has tlsverify, tlscert'],
+    ['what is no JSON', '{', 'cannot be read'],
+  ])('installs nothing where daemon.json has %s', async (what, config, said) => {
+    const folder = hostWith(`with-${what.replaceAll(' ', '-')}`, config);
+    const before = content(folder);
+    expect(await fails(install(folder))).toContain(said);
+    expect(content(folder)).toEqual(before);
+  });
+
+  test.each([
+    ['dockerd', ['node', 'dirname', 'realpath'], 'no dockerd'],
+    ['node', ['dockerd', 'dirname', 'realpath'], 'no node'],
+  ])('installs nothing where there is no %s', async (missing, present, said) => {
+    const folder = hostWith(`without-${missing}`, '{}');
+    const before = content(folder);
+    const bin = join(dockerd.directory, `bin-without-${missing}`);
+    mkdirSync(bin);
+    for (const program of present) await shell.run(`ln -s "$(command -v ${program})" '${bin}/'`);
+    expect(await fails(install(folder).replace(' sh ', ` PATH='${bin}' /bin/sh `))).toContain(said);
+    expect(content(folder)).toEqual(before);
+  });
+
+  test('installs nothing where Node is too old', async () => {
+    const folder = hostWith('old-node', '{}');
+    const before = content(folder);
+    const bin = join(dockerd.directory, 'bin-old-node');
+    mkdirSync(bin);
+    // A real Node of another version needs a download: this one says that it is, as an older one would.
+    const old = `Object.defineProperty(process.versions, "node", { value: "22.1.0" });`;
+    writeFileSync(join(bin, 'old.cjs'), old);
+    writeFileSync(join(bin, 'node'), `#!/bin/sh\nexec '${process.execPath}' --require '${bin}/old.cjs' "$@"\n`, {
+      mode: 0o755,
+    });
+    expect(await fails(install(folder).replace(' sh ', ` PATH="${bin}:$PATH" sh `))).toContain('Node 24 or newer');
+    expect(content(folder)).toEqual(before);
+  });
+});
+
+test('kubeconfig.sh: the token is for its owner alone, also where the file was there before', async () => {
+  const file = join(home(), 'known.kubeconfig');
+  writeFileSync(file, '', { mode: 0o644 });
+  const script = 'sh examples/docker-daemon/kubeconfig.sh docker docker-client-ci-token';
+  await shell.run(`umask 022; ${script} '${file}'`);
+  for (const path of [file, join(home(), 'ci.kubeconfig')])
+    expect((statSync(path).mode & 0o777).toString(8)).toBe('600');
+  expect(readFileSync(file, 'utf8')).toBe(readFileSync(join(home(), 'ci.kubeconfig'), 'utf8'));
+  expect(await fails(`${script} >'${file}'`)).toContain('NAMESPACE SECRET FILE');
+});
+
 test('the tokens of the hosts open nothing but the one Secret of each', async () => {
   const { cluster } = world;
-  const kubeconfig = join(home(), 'dockerd.kubeconfig');
+  const kubeconfig = join(host, 'etc/mtls-operator/dockerd.kubeconfig');
   const may = async (...what: readonly string[]): Promise<string> =>
     (await cluster.kubectl(['auth', 'can-i', ...what, '-n', 'docker'], { kubeconfig }).catch(() => 'no')).trim();
   expect(await may('get', 'secrets/dockerd-build-1-tls')).toBe('yes');
