@@ -62,10 +62,19 @@ test('all that the operator writes, and nothing else, if no files are named; key
   for (const { name, content } of files) expect(content.toString('base64')).toBe(data[name]);
 });
 
-test('a file that nobody knows is kept like a key', () => {
-  const { files } = materialOf(secret(data), where, ['somebody.else'], now);
-  expect(files.map(({ name, secret: kept }) => [name, kept])).toEqual([['somebody.else', true]]);
-});
+test.each(['somebody.else', 'truststore.p12', 'truststore.jks'])(
+  'a file that nobody knows, or that a password opens, is kept like a key: %s',
+  (file) => {
+    const stores = {
+      'keystore.p12': 'eA==',
+      'truststore.p12': 'eA==',
+      'keystore.jks': 'eA==',
+      'truststore.jks': 'eA==',
+    };
+    const { files } = materialOf(secret({ ...data, ...stores }), where, [file], now);
+    expect(files.map(({ name, secret: kept }) => [name, kept])).toEqual([[file, true]]);
+  },
+);
 
 describe('refuses', () => {
   test.each<[string, () => unknown, string]>([

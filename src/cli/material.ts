@@ -16,16 +16,11 @@ export interface Material {
   readonly leaf: Pick<ParsedCertificate, 'serialNumber' | 'notAfter'>;
 }
 
-/** What anybody may read. Every other file is kept like a key: what we do not know may be one. */
-const publicFiles: ReadonlySet<string> = new Set([
-  'tls.crt',
-  'ca.crt',
-  'ca.pem',
-  'cert.pem',
-  'sds-roots.json',
-  'truststore.p12',
-  'truststore.jks',
-]);
+/**
+ * What anybody may read. Every other file is kept like a key: what we do not know may be one, and a truststore, which holds none, tells whoever may read it whether a
+ * guess is the password of the keystore, too.
+ */
+const publicFiles: ReadonlySet<string> = new Set(['tls.crt', 'ca.crt', 'ca.pem', 'cert.pem', 'sds-roots.json']);
 
 const plainKeys = ['tls.crt', 'tls.key', 'ca.crt'] as const;
 const knownKeys: readonly string[] = [...plainKeys, ...furtherKeys];
