@@ -18,7 +18,7 @@ import {
 import { parseCertificates } from '../pki/index.ts';
 import { exitCodes, FetchError } from './fetchEnd.ts';
 import { type Access, type FetchOptions, fetchUsage, parseFetchFlags } from './fetchFlags.ts';
-import { runHook } from './hook.ts';
+import { HookError, runHook } from './hook.ts';
 import { HostDirectory } from './install.ts';
 import { type HostFile, type Material, materialOf } from './material.ts';
 import { SecretSource, untilNextLook } from './secretSource.ts';
@@ -119,12 +119,15 @@ class Fetch {
   /** Runs again and again until the signal aborts. */
   async always(signal: AbortSignal): Promise<void> {
     let mayWatch = true;
+    let failures = 0;
     while (!signal.aborted) {
       await this.once(signal);
       const { intervalMs } = this.#options;
-      const waiting = { source: this.#source, clock: this.#clock, intervalMs, signal };
+      const waiting = { source: this.#source, clock: this.#clock, intervalMs, failures, signal };
       try {
-        const permitted = await untilNextLook(waiting);
+        const waited = await untilNextLook(waiting);
+        const { permitted } = waited;
+        failures = waited.failures;
         if (mayWatch && !permitted)
           say(process.stdout, `${this.#source.where} may not be watched: it is read every ${intervalMs / 1000} s`);
         mayWatch = permitted;
@@ -168,10 +171,11 @@ class Fetch {
   }
 
   /** The error, and what is in place now. */
-  async #withRest({ fault, message }: FetchError): Promise<string> {
+  async #withRest(error: FetchError): Promise<string> {
+    const { fault, message } = error;
+    if (error instanceof HookError) return message;
     const { path } = this.#directory;
     const validity = await this.#validity();
-    if (fault === 'hookFailed') return message;
     if (validity === undefined) return `${message}; there is no certificate in ${path}`;
     // Where writing failed, it may have been in the tidying that follows the change.
     const how = fault === 'notWritten' ? 'belong together' : 'stay as they were';

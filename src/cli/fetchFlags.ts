@@ -53,7 +53,9 @@ Writes files of one Secret into a directory of this host: all at once, if they b
   --interval DURATION    with --watch: look at least so often (default: 1m)
 
 Exit codes: ${exitCodes.done} written or unchanged, ${exitCodes.usage} wrong flags, configuration or credentials, ${exitCodes.unreachable} API server unreachable, ${exitCodes.refused} Secret not found or not permitted,
-${exitCodes.unusable} Secret cannot be used, ${exitCodes.notWritten} cannot write, ${exitCodes.hookFailed} hook failed, ${exitCodes.interrupted} interrupted. Except with ${exitCodes.hookFailed} the files stay as they were unless it is ${exitCodes.done}.
+${exitCodes.unusable} Secret cannot be used, ${exitCodes.notWritten} cannot write, ${exitCodes.hookFailed} hook failed, ${exitCodes.interrupted} interrupted.
+With ${exitCodes.usage} to ${exitCodes.unusable} the files stay as they were. With ${exitCodes.notWritten} they are the old ones or the new ones, and belong together. With ${exitCodes.hookFailed}, and with ${exitCodes.interrupted} where it was the hook that
+was interrupted, they are those of the Secret. With --watch, SIGTERM and SIGINT are the regular end: ${exitCodes.done}.
 `;
 
 /** @returns 'help' where that is all that is wanted. @throws FetchError usage */

@@ -7,16 +7,24 @@ export interface Hook {
   readonly timeoutMs: number;
 }
 
+/** The files are in place, and their hook has not run to a good end: `hookFailed`, or `interrupted` by our own. */
+export class HookError extends FetchError {
+  constructor(fault: 'hookFailed' | 'interrupted', program: string, what: string) {
+    super(fault, `the files are in place, but the hook ${program} ${what}; it is run again the next time`);
+  }
+}
+
 /** A hook that is told to end has so long to do it. */
 const GRACE_MS = 5_000;
 
 /**
  * Runs the hook to its end. It finds the directory in MTLS_DIRECTORY; what it writes goes where ours goes. When its time is up, or `signal` aborts, its process group
  * is asked to end and then made to.
- * @throws FetchError hookFailed
+ * @throws HookError
  */
 export async function runHook(hook: Hook, directory: string, signal: AbortSignal): Promise<void> {
   const [program, ...args] = hook.command;
+  if (signal.aborted) throw new HookError('interrupted', program, 'has not been run: we are to end');
   const ending = await new Promise<string | undefined>((resolve) => {
     const child = spawn(program, args, {
       stdio: ['ignore', 'inherit', 'inherit'],
@@ -31,10 +39,9 @@ export async function runHook(hook: Hook, directory: string, signal: AbortSignal
       kill(child.pid, 'SIGTERM');
       force = setTimeout(() => kill(child.pid, 'SIGKILL'), GRACE_MS);
     };
-    const interrupt = (): void => stop('was interrupted');
+    const interrupt = (): void => stop(INTERRUPTED);
     const timer = setTimeout(() => stop(`did not end within ${hook.timeoutMs / 1000} s`), hook.timeoutMs);
     signal.addEventListener('abort', interrupt, { once: true });
-    if (signal.aborted) interrupt();
     const finish = (end: string | undefined): void => {
       clearTimeout(timer);
       clearTimeout(force);
@@ -50,11 +57,10 @@ export async function runHook(hook: Hook, directory: string, signal: AbortSignal
     });
   });
   if (ending === undefined) return;
-  throw new FetchError(
-    'hookFailed',
-    `the files are in place, but the hook ${program} ${ending}; it is run again the next time`,
-  );
+  throw new HookError(ending === INTERRUPTED ? 'interrupted' : 'hookFailed', program, ending);
 }
+
+const INTERRUPTED = 'was interrupted';
 
 function kill(group: number | undefined, signal: NodeJS.Signals): void {
   if (group === undefined) return;

@@ -105,35 +105,62 @@ export interface Waiting {
   readonly source: SecretSource;
   readonly clock: Clock;
   readonly intervalMs: number;
+  /** What the last wait returned. */
+  readonly failures: number;
   readonly signal: AbortSignal;
 }
 
+export interface Waited {
+  /** Whether watching is permitted. */
+  readonly permitted: boolean;
+  /** Watches in a row that could not be opened, or ended soon. */
+  readonly failures: number;
+}
+
 /**
- * Waits until it is time to look again: at the first news, or after the interval. @returns whether watching is permitted.
+ * Waits until it is time to look again: at the first news, after the interval, or soon after the watch has ended. Every API server ends its watches now and then, and what
+ * changes until the next one begins is seen by the look in between.
  * @throws the signal's reason when it aborts
  */
-export async function untilNextLook(waiting: Waiting): Promise<boolean> {
+export async function untilNextLook(waiting: Waiting): Promise<Waited> {
   const { source, clock, intervalMs, signal } = waiting;
+  const begun = clock.monotonic();
   const over = new AbortController();
   const end = AbortSignal.any([signal, over.signal]);
   const time = sleep(clock, intervalMs, end);
   time.catch(() => {}); // it is left when news come first
   const news = source.changed(end).catch((error: unknown) => {
-    if (end.aborted) return 'over' as const;
+    if (end.aborted) return 'time' as const;
     throw error;
   });
   try {
-    const first = await Promise.race([time, news]);
-    if (first === 'news') {
-      // Several writes in a row are one change; and whoever writes without end must not keep us busy.
-      await sleep(clock, Math.min(SETTLE_MS, intervalMs), signal);
-      return true;
+    switch (await Promise.race([time.then(() => 'time' as const), news])) {
+      case 'news':
+        // Several writes in a row are one change; and whoever writes without end must not keep us busy.
+        await sleep(clock, Math.min(SETTLE_MS, intervalMs), signal);
+        return { permitted: true, failures: 0 };
+      case 'over': {
+        const failures = clock.monotonic() - begun < SOUND_WATCH_MS ? waiting.failures + 1 : 0;
+        await sleep(clock, pauseAfter(failures, intervalMs), signal);
+        return { permitted: true, failures };
+      }
+      case 'forbidden':
+        await time;
+        return { permitted: false, failures: 0 };
+      case 'time':
+        signal.throwIfAborted();
+        return { permitted: true, failures: 0 };
     }
-    await time;
-    return first !== 'forbidden';
   } finally {
     over.abort();
   }
 }
 
 const SETTLE_MS = 1_000;
+/** A watch that has lived so long did not fail: its end is the API server's way. */
+const SOUND_WATCH_MS = 30_000;
+
+/** 1 s after a watch that was sound, then twice as long each time, up to the interval. */
+export function pauseAfter(failures: number, intervalMs: number): number {
+  return Math.min(SETTLE_MS * 2 ** failures, intervalMs);
+}
