@@ -18,7 +18,7 @@ import {
 import { parseCertificates } from '../pki/index.ts';
 import { exitCodes, FetchError } from './fetchEnd.ts';
 import { type Access, type FetchOptions, fetchUsage, parseFetchFlags } from './fetchFlags.ts';
-import { HookError, runHook } from './hook.ts';
+import { type Hook, HookError, hookPauseAfter, runHook } from './hook.ts';
 import { HostDirectory } from './install.ts';
 import { type HostFile, type Material, materialOf } from './material.ts';
 import { SecretSource, untilNextLook } from './secretSource.ts';
@@ -91,6 +91,10 @@ class Fetch {
   readonly #clock: Clock;
   readonly #directory: HostDirectory;
   #said = '';
+  /** The change with which the hook has failed, how often in a row, and when it may run again for it. */
+  #failed:
+    | { readonly due: string; readonly error: HookError; readonly times: number; readonly again: number }
+    | undefined;
 
   constructor(options: FetchOptions, source: SecretSource, clock: Clock) {
     this.#options = options;
@@ -152,7 +156,7 @@ class Fetch {
       }
       const due = hook === undefined ? undefined : await directory.hookDue();
       if (hook !== undefined && due !== undefined) {
-        await runHook(hook, directory.path, signal);
+        await this.#runHook(hook, due, signal);
         await directory.hookHasRun(due);
       }
       await directory.tidy(files, this.#clock.now());
@@ -162,6 +166,22 @@ class Fetch {
       'notWritten',
       `${directory.path}: others change it at the same time; run only one fetch for it`,
     );
+  }
+
+  async #runHook(hook: Hook, due: string, signal: AbortSignal): Promise<void> {
+    const failed = this.#failed?.due === due ? this.#failed : undefined;
+    if (failed !== undefined && this.#clock.monotonic() < failed.again) throw failed.error;
+    try {
+      await runHook(hook, this.#directory.path, signal);
+      this.#failed = undefined;
+    } catch (error) {
+      if (error instanceof HookError) {
+        const times = (failed?.times ?? 0) + 1;
+        const again = this.#clock.monotonic() + hookPauseAfter(times, this.#options.intervalMs);
+        this.#failed = { due, error, times, again };
+      }
+      throw error;
+    }
   }
 
   async #read(signal: AbortSignal): Promise<Material> {

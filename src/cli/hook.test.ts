@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { HookError, runHook } from './hook.ts';
+import { HookError, hookPauseAfter, runHook } from './hook.ts';
 
 test('a hook is not begun when we are to end already', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'mtls-operator-hook-'));
@@ -18,4 +18,19 @@ test('a hook is not begun when we are to end already', async () => {
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+const minute = 60_000;
+
+test.each([
+  [1, minute, minute],
+  [2, minute, 2 * minute],
+  [3, minute, 4 * minute],
+  [4, minute, 8 * minute],
+  [5, minute, 15 * minute],
+  [5_000, minute, 15 * minute],
+  [1, 60 * minute, 60 * minute],
+  [9, 60 * minute, 60 * minute],
+])('after %i failures, with an interval of %i ms, the hook is left alone for %i ms', (failures, interval, pause) => {
+  expect(hookPauseAfter(failures, interval)).toBe(pause);
 });

@@ -62,6 +62,13 @@ export async function runHook(hook: Hook, directory: string, signal: AbortSignal
 
 const INTERRUPTED = 'was interrupted';
 
+const LONGEST_PAUSE_MS = 15 * 60_000;
+
+/** With --watch: how long a hook that has failed so many times in a row is left alone, unless there are new files. What it restarts may be in use meanwhile. */
+export function hookPauseAfter(failures: number, intervalMs: number): number {
+  return Math.max(intervalMs, Math.min(intervalMs * 2 ** (failures - 1), LONGEST_PAUSE_MS));
+}
+
 function kill(group: number | undefined, signal: NodeJS.Signals): void {
   if (group === undefined) return;
   try {
