@@ -7,7 +7,6 @@ import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import {
   chmod,
-  lchown,
   lstat,
   mkdir,
   open,
@@ -21,7 +20,7 @@ import {
   symlink,
   unlink,
 } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { FetchError } from './fetchEnd.ts';
 import type { HostFile } from './material.ts';
 
@@ -40,8 +39,11 @@ export interface Permissions {
 }
 
 const DATA = '..data';
-/** There is a change that the hook has not seen, or did not end well with. */
-const HOOK_DUE = '..hook-due';
+/**
+ * With the name of a generation at its end: the hook has not seen that change, or did not end well with it. One for each change, so that of several runs at the same time
+ * none takes away another's.
+ */
+const HOOK_DUE = '..hook-due-';
 const GENERATION = /^\.\.[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}$/;
 /** Another run may be filling such a folder right now; later it has been left behind. */
 const ABANDONED_MS = 60_000;
@@ -49,17 +51,28 @@ const ABANDONED_MS = 60_000;
 /** A directory for the files of one Secret. Every method @throws FetchError notWritten. */
 export class HostDirectory {
   readonly path: string;
+  /** Where it really is, as `prepare` has found it: a link on the way there that changes later leads nowhere else. */
+  #real: string;
 
   constructor(path: string) {
     this.path = path;
+    this.#real = path;
   }
 
-  /** Makes the directory where there is none. Nobody but its owner and root may be able to put files of their own into it. */
+  /**
+   * Makes the directory where there is none. Nobody but us and root may be able to put files of their own into it, nor another folder in its place: they would choose the
+   * key, and where root writes.
+   */
   async prepare(): Promise<void> {
     await this.#attempt('make the directory', () => mkdir(this.path, { recursive: true, mode: 0o755 }));
-    const { mode } = await this.#attempt('look at the directory', () => stat(this.path));
-    if ((mode & 0o002) !== 0)
-      throw this.#fault(`everybody may write to it, and so put another key in place: chmod o-w ${this.path}`);
+    const real = await this.#attempt('look at the directory', () => realpath(this.path));
+    for (let folder = real; ; folder = dirname(folder)) {
+      const stats = await this.#attempt(`look at ${folder}`, () => stat(folder));
+      const weakness = weaknessOf(stats, folder !== real, process.geteuid?.() ?? 0);
+      if (weakness !== undefined) throw this.#fault(`${folder} ${weakness} ${folder}`);
+      if (folder === dirname(folder)) break;
+    }
+    this.#real = real;
   }
 
   /** The folder of the present generation; undefined if there is none. Whoever replaces it says which one it was. */
@@ -111,7 +124,11 @@ export class HostDirectory {
         }
         // Until ..data is there these links lead nowhere, as if the files were missing: all of them appear at once.
         for (const name of namesOf(files)) if (await this.#link(`${DATA}/${name}`, name)) made.push(name);
-        if (hook) await this.#markHook(generation);
+        // A hook that an earlier change waits for waits for this one, too, whoever makes it.
+        if (hook || (await this.#markers()).length > 0) {
+          made.push(markerOf(generation));
+          await this.#markHook(generation);
+        }
         const link = `${generation}.link`;
         made.push(link);
         await symlink(generation, this.#at(link));
@@ -131,10 +148,10 @@ export class HostDirectory {
   async tidy(files: readonly HostFile[], now: number): Promise<void> {
     await this.#attempt('remove earlier files', async () => {
       const current = await this.current();
-      for (const name of await readdir(this.path)) {
+      for (const name of await readdir(this.#real)) {
         const path = this.#at(name);
-        if (GENERATION.test(name.replace(/\.link$/, ''))) {
-          if (name !== current && (await isOlder(path, now - ABANDONED_MS)))
+        if (GENERATION.test(name.replace(/\.link$/, '')) || isMarker(name)) {
+          if (name !== current && name !== markerOf(current) && (await isOlder(path, now - ABANDONED_MS)))
             await rm(path, { recursive: true, force: true });
         } else if (!namesOf(files).includes(name)) {
           const target = await readlink(path).catch(() => undefined);
@@ -144,28 +161,35 @@ export class HostDirectory {
     });
   }
 
-  /** What the hook has to see: for `hookHasRun`. Undefined if it has seen everything. */
+  /** The change that the hook has to see: for `hookHasRun`. Undefined if it has seen everything. Markers of other generations are of changes that are no more, or not yet. */
   async hookDue(): Promise<string | undefined> {
-    return await this.#attempt('read ..hook-due', () => readFile(this.#at(HOOK_DUE), 'utf8').catch(unlessMissing));
+    const current = await this.current();
+    return (await this.#markers()).find((name) => name === markerOf(current));
   }
 
   /** The hook has seen what was due; what has come meanwhile stays due. */
   async hookHasRun(due: string): Promise<void> {
-    if ((await this.hookDue()) !== due) return;
-    await this.#attempt('remove ..hook-due', () => unlink(this.#at(HOOK_DUE)).catch(unlessMissing));
+    await this.#attempt(`remove ${due}`, () => unlink(this.#at(due)).catch(unlessMissing));
   }
 
   /** Files of others are never overwritten. */
   async #refuseForeign(files: readonly HostFile[]): Promise<void> {
     const foreign: string[] = [];
     for (const name of [DATA, ...namesOf(files)]) {
-      const stats = await this.#attempt(`look at ${name}`, () => lstat(this.#at(name)).catch(unlessMissing));
-      if (stats === undefined) continue;
-      const target = stats.isSymbolicLink() ? await readlink(this.#at(name)) : '';
+      const target = await this.#attempt(`look at ${name}`, () => this.#target(name));
+      if (target === undefined) continue;
       if (name === DATA ? !GENERATION.test(target) : target !== `${DATA}/${name}`) foreign.push(name);
     }
     if (foreign.length > 0)
       throw this.#fault(`${foreign.join(', ')} came from somewhere else: move them away, or choose another directory`);
+  }
+
+  /** Where the link leads; '' if it is no link, undefined if it is not there. */
+  async #target(name: string): Promise<string | undefined> {
+    const stats = await lstat(this.#at(name)).catch(unlessMissing);
+    if (stats === undefined || !stats.isSymbolicLink()) return stats && '';
+    // Another run may remove it at this moment.
+    return await readlink(this.#at(name)).catch(unlessMissing);
   }
 
   /** One generation, complete and on the disk before anything refers to it. */
@@ -174,7 +198,7 @@ export class HostDirectory {
     await mkdir(folder, { mode: 0o700 });
     for (const { name, content, secret } of files) {
       const path = join(folder, name);
-      const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+      const file = await open(path, NEW_FILE, 0o600);
       try {
         await file.writeFile(content);
         if (permissions.owner !== undefined) await file.chown(permissions.owner.uid, permissions.owner.gid);
@@ -184,8 +208,8 @@ export class HostDirectory {
         await file.close();
       }
     }
-    if (permissions.owner !== undefined) await lchown(folder, permissions.owner.uid, permissions.owner.gid);
-    await chmod(folder, 0o755); // whatever the umask is; the files guard themselves
+    // The folder stays ours, whoever owns the files: its owner could put a link in place of each. Its mode is whatever the umask says until here.
+    await chmod(folder, 0o755);
     await syncFolder(folder);
   }
 
@@ -204,16 +228,20 @@ export class HostDirectory {
   }
 
   async #markHook(generation: string): Promise<void> {
-    const file = await open(this.#at(HOOK_DUE), 'w', 0o600);
+    const file = await open(this.#at(markerOf(generation)), NEW_FILE, 0o600);
     try {
-      await file.writeFile(generation);
+      await file.sync();
     } finally {
       await file.close();
     }
   }
 
+  async #markers(): Promise<string[]> {
+    return await this.#attempt('read the directory', async () => (await readdir(this.#real)).filter(isMarker));
+  }
+
   async #sync(): Promise<void> {
-    await syncFolder(await realpath(this.path));
+    await syncFolder(this.#real);
   }
 
   async #attempt<T>(what: string, action: () => Promise<T>): Promise<T> {
@@ -231,8 +259,27 @@ export class HostDirectory {
   }
 
   #at(...parts: readonly string[]): string {
-    return join(this.path, ...parts);
+    return join(this.#real, ...parts);
   }
+}
+
+/** Never follows a link that somebody has left there. */
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+const markerOf = (generation: string | undefined): string => `${HOOK_DUE}${generation?.slice(2)}`;
+
+const isMarker = (name: string): boolean =>
+  name.startsWith(HOOK_DUE) && GENERATION.test(`..${name.slice(HOOK_DUE.length)}`);
+
+/**
+ * Who else may change what is in a folder, and what to do about it, as the beginning of a sentence that ends with the folder; undefined if it is root and `we` alone.
+ * In a folder above with the sticky bit, as /tmp has it, others may make files and cannot touch ours.
+ */
+export function weaknessOf({ uid, mode }: Pick<Stats, 'uid' | 'mode'>, above: boolean, we: number): string | undefined {
+  if (uid !== 0 && uid !== we) return `belongs to the user ${uid}, who may put another key in place: chown ${we}`;
+  if ((mode & 0o022) === 0 || (above && (mode & 0o1000) !== 0)) return undefined;
+  const [who, change] = (mode & 0o002) !== 0 ? ['everybody', 'go-w'] : ['its group', 'g-w'];
+  return `may be written to by ${who}, who may put another key in place: chmod ${change}`;
 }
 
 const namesOf = (files: readonly HostFile[]): string[] => files.map(({ name }) => name);

@@ -21,7 +21,7 @@ function hinder(object, name) {
   };
 }
 
-for (const name of ['mkdir', 'symlink', 'rename', 'rm', 'unlink', 'chmod', 'lchown']) hinder(promises, name);
+for (const name of ['mkdir', 'symlink', 'rename', 'rm', 'unlink', 'chmod']) hinder(promises, name);
 const open = promises.open;
 promises.open = async (...args) => {
   step('open');

@@ -3,6 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -11,10 +12,12 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { testCa } from '../../src/pki/testing.ts';
 import { send } from '../api/control.ts';
@@ -160,6 +163,9 @@ describe('writes', () => {
     const stats = docker.map((name) => statSync(join(out, name)));
     expect(stats.map(({ mode }) => (mode & 0o777).toString(8))).toEqual(['644', '644', '440']);
     expect(stats.every(({ uid, gid }) => uid === 65532 && gid === 65533)).toBe(true);
+    // Who owned the folder could put links in place of the files.
+    const folder = statSync(join(out, '..data'));
+    expect([folder.uid, folder.mode & 0o777]).toEqual([process.getuid?.(), 0o755]);
   });
 
   test('the next certificate, and nothing of the last stays', async () => {
@@ -282,11 +288,43 @@ describe('does not touch', () => {
     expect(lstatSync(join(out, 'key.pem')).isSymbolicLink()).toBe(false);
   });
 
-  test('a directory in which everybody may write', async () => {
-    mkdirSync(out);
-    chmodSync(out, 0o777);
-    expect(await fetchSecret('host')).toMatchObject({ code: 5, said: expect.stringContaining('chmod o-w') });
+  test.each<[string, (parent: string) => void, string]>([
+    ['in which everybody may write', () => chmodSync(out, 0o777), 'chmod go-w'],
+    ['in which its group may write', () => chmodSync(out, 0o770), 'chmod g-w'],
+    ["that is somebody else's", () => chownSync(out, 65532, 65532), 'belongs to the user 65532'],
+    ['below one in which everybody may write', (parent) => chmodSync(parent, 0o777), 'chmod go-w'],
+    [
+      "below one that is somebody else's, sticky bit or not",
+      (parent) => {
+        chownSync(parent, 65532, 65532);
+        chmodSync(parent, 0o1777);
+      },
+      'belongs to the user 65532',
+    ],
+  ])('a directory %s', async (_, open, said) => {
+    const parent = out;
+    out = join(parent, 'tls');
+    mkdirSync(out, { recursive: true });
+    open(parent);
+    expect(await fetchSecret('host')).toMatchObject({ code: 5, said: expect.stringContaining(said) });
     expect(readdirSync(out)).toEqual([]);
+  });
+
+  test('a file to which somebody has made a link in place of the marker of the hook', async () => {
+    const victim = `${out}.victim`;
+    writeFileSync(victim, 'precious');
+    mkdirSync(out);
+    symlinkSync(victim, join(out, '..hook-due'));
+    expect(await fetchSecret('host', ['--hook-shell', 'exit 3'])).toMatchObject({ code: 6 });
+    expect(readFileSync(victim, 'utf8')).toBe('precious');
+  });
+
+  test('a directory below one with the sticky bit is as good as any', async () => {
+    const parent = out;
+    out = join(parent, 'tls');
+    mkdirSync(out, { recursive: true });
+    chmodSync(parent, 0o1777);
+    expect(await fetchSecret('host')).toMatchObject({ code: 0 });
   });
 });
 
@@ -382,6 +420,43 @@ describe('the hook', () => {
     expect(log()).toBe('ran\n'.repeat(3));
   });
 
+  test('that has failed is still due after a change by a run without a hook', async () => {
+    const hook = (line: string) => fetchSecret('copy', ['--hook-shell', line]);
+    await copy(await dataOf('host'));
+    expect(await hook('exit 3')).toMatchObject({ code: 6 });
+    await copy(await dataOf('other'));
+    expect(await fetchSecret('copy')).toMatchObject({ code: 0, said: expect.stringContaining('wrote') });
+    await hook('cp -L "$MTLS_DIRECTORY/key.pem" "$MTLS_DIRECTORY.log"');
+    expect(log()).toBe(files()['key.pem']);
+  });
+
+  test('sees each change, also one that another run makes while it runs', async () => {
+    await copy(await dataOf('host'));
+    const slow = `touch "${out}.begun"; until [ -e "${out}.go" ]; do sleep 0.1; done`;
+    const first = fetchSecret('copy', ['--hook-shell', slow]);
+    await waitFor('the first hook', () => existsSync(`${out}.begun`));
+    await copy(await dataOf('other'));
+    // This run makes its change, and its hook fails.
+    expect(await fetchSecret('copy', ['--hook-shell', 'exit 3'])).toMatchObject({ code: 6 });
+    writeFileSync(`${out}.go`, '');
+    expect(await first).toMatchObject({ code: 0 });
+    await fetchSecret('copy', ['--hook-shell', 'cp -L "$MTLS_DIRECTORY/key.pem" "$MTLS_DIRECTORY.log"']);
+    expect(log()).toBe(files()['key.pem']);
+  });
+
+  test('that SIGTERM interrupts has an exit code of its own, and runs again', async () => {
+    const flags = ['--kubeconfig', kubeconfig, '--namespace', namespace, '--secret', 'host', '--out', out];
+    const running = program.start([...flags, '--hook-shell', `touch "${out}.begun"; sleep 600`]);
+    const closed = once(running.child, 'close');
+    await waitFor('the hook', () => existsSync(`${out}.begun`));
+    running.child.kill('SIGTERM');
+    expect((await closed)[0]).toBe(7);
+    expect(running.said).toMatch(/files are in place, but the hook \S+ was interrupted/);
+    expect(running.said).not.toContain('stay as they were');
+    expect(await fetchSecret('host', ['--hook-shell', `touch "${out}.again"`])).toMatchObject({ code: 0 });
+    expect(existsSync(`${out}.again`)).toBe(true);
+  });
+
   test('is run without a shell', async () => {
     const end = await fetchSecret('host', ['--hook', `touch ${out}.a;touch ${out}.$HOME`]);
     expect(end.code).toBe(0);
@@ -453,12 +528,37 @@ describe('--watch follows renewals until it is told to end', () => {
     try {
       await waitFor('it to fail twice', () => runs() >= 2);
       writeFileSync(`${out}.code`, '0');
-      await waitFor('it to succeed', () => !existsSync(join(out, '..hook-due')));
+      await waitFor('it to succeed', () => !readdirSync(out).some((name) => name.startsWith('..hook-due')));
     } finally {
       running.child.kill('SIGTERM');
       await once(running.child, 'close');
     }
     expect(running.said).toContain('ended with code 3');
+  });
+
+  test('and does not run a hook that has failed at each look, but at once for new files', async () => {
+    await copy(await dataOf('host'));
+    const hook = ['--hook-shell', `sha256sum <"$MTLS_DIRECTORY/key.pem" >>'${out}.log'; exit 3`];
+    const watcher = await account('patient', ['get', 'watch'], ['copy']);
+    const flags = ['--kubeconfig', watcher, '--namespace', namespace, '--secret', 'copy', '--out', out, ...hook];
+    const running = program.start([...flags, '--watch', '--interval', '10m']);
+    const runs = () => (existsSync(`${out}.log`) ? readFileSync(`${out}.log`, 'utf8').split('\n').slice(0, -1) : []);
+    try {
+      await waitFor('it to fail', () => runs().length === 1);
+      const path = `/api/v1/namespaces/${namespace}/secrets/copy`;
+      const data = await dataOf('host');
+      const put = (stringData: object) =>
+        world.send('PUT', path, { metadata: { name: 'copy', namespace }, stringData });
+      // News, but no new files: it looks, and leaves the hook alone.
+      await put({ ...data, more: 'x' });
+      await delay(3_000); // longer than it settles before it looks
+      await put(await dataOf('other'));
+      await waitFor('it to run for the new files', () => new Set(runs()).size === 2);
+      expect(runs()).toHaveLength(2);
+    } finally {
+      running.child.kill('SIGTERM');
+      await once(running.child, 'close');
+    }
   });
 
   test('lives through an API server that is gone for a while', async () => {
