@@ -193,7 +193,7 @@ class Fetch {
   /** The error, and what is in place now. */
   async #withRest(error: FetchError): Promise<string> {
     const { fault, message } = error;
-    if (error instanceof HookError) return message;
+    if (error instanceof HookError || !this.#directory.prepared) return message;
     const { path } = this.#directory;
     const validity = await this.#validity();
     if (validity === undefined) return `${message}; there is no certificate in ${path}`;

@@ -53,10 +53,16 @@ export class HostDirectory {
   readonly path: string;
   /** Where it really is, as `prepare` has found it: a link on the way there that changes later leads nowhere else. */
   #real: string;
+  #prepared = false;
 
   constructor(path: string) {
     this.path = path;
     this.#real = path;
+  }
+
+  /** Whether `prepare` has found nothing against it. What lies in another directory is not even read: it may be a pipe that never ends. */
+  get prepared(): boolean {
+    return this.#prepared;
   }
 
   /**
@@ -64,6 +70,7 @@ export class HostDirectory {
    * key, and where root writes.
    */
   async prepare(): Promise<void> {
+    this.#prepared = false;
     await this.#attempt('make the directory', () => mkdir(this.path, { recursive: true, mode: 0o755 }));
     const real = await this.#attempt('look at the directory', () => realpath(this.path));
     for (let folder = real; ; folder = dirname(folder)) {
@@ -73,6 +80,7 @@ export class HostDirectory {
       if (folder === dirname(folder)) break;
     }
     this.#real = real;
+    this.#prepared = true;
   }
 
   /** The folder of the present generation; undefined if there is none. Whoever replaces it says which one it was. */

@@ -310,6 +310,13 @@ describe('does not touch', () => {
     expect(readdirSync(out)).toEqual([]);
   });
 
+  test("what lies in a directory that is somebody else's, not even by reading", async () => {
+    mkdirSync(join(out, '..data'), { recursive: true });
+    await run('mkfifo', [join(out, '..data', 'tls.crt')]);
+    chownSync(out, 65532, 65532);
+    expect(await fetchSecret('host')).toMatchObject({ code: 5 });
+  });
+
   test('a file to which somebody has made a link in place of the marker of the hook', async () => {
     const victim = `${out}.victim`;
     writeFileSync(victim, 'precious');
