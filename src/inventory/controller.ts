@@ -13,6 +13,7 @@ import {
   ApiError,
   type Clock,
   createController,
+  DueTimes,
   isNotFound,
   type Log,
   type Metrics,
@@ -51,8 +52,8 @@ export class InventoryController {
   readonly #queue: WorkQueue;
   readonly #bucket: TokenBucket;
   readonly #uses = new UsesIndex();
-  /** Those that wait for the debounce. */
-  readonly #pending = new Set<string>();
+  /** Those that wait for the debounce. Not the queue's delays: what comes while a certificate is with a worker would be taken back when that is through. */
+  readonly #pending: DueTimes;
   #running = false;
 
   constructor(options: InventoryControllerOptions) {
@@ -60,6 +61,7 @@ export class InventoryController {
     this.#options = options;
     this.#queue = new WorkQueue({ name: 'inventory', clock, metrics, maxDelayMs: LONGEST_RETRY });
     this.#bucket = new TokenBucket(clock, BURST, PACE);
+    this.#pending = new DueTimes({ clock, onDue: (key) => this.#queue.add(key), scale: 'monotonic' });
     const wake = (secret: string): void => {
       for (const certificate of claims.ofSecret(secret)) this.#later(certificate);
     };
@@ -88,6 +90,8 @@ export class InventoryController {
     await createController({ name: 'inventory', queue: this.#queue, workers: 2, clock, metrics, log, reconcile }).run(
       signal,
     );
+    this.#running = false;
+    this.#pending.clear();
   }
 
   /** The series that exist once per certificate that is used by pods, in Prometheus' text format. */
@@ -113,9 +117,7 @@ export class InventoryController {
   }
 
   #later(key: string): void {
-    if (!this.#running || this.#pending.has(key)) return;
-    this.#pending.add(key);
-    this.#queue.addAfter(key, DEBOUNCE);
+    if (this.#running && this.#pending.get(key) === undefined) this.#pending.setAfter(key, DEBOUNCE);
   }
 
   /** Of the certificate that holds the Secret; one that is in conflict has none. */
