@@ -8,6 +8,7 @@ const NOW = ISSUED + 1_000;
 
 const present: Present = { serialNumber: 'NEW', issuedAt: ISSUED, first: false };
 const workload: Workload = {
+  uid: 'u-web',
   resourceVersion: '7',
   created: ISSUED - HOUR,
   deleting: false,
@@ -59,11 +60,28 @@ test.each<[string, Partial<Workload>, Partial<Present>, string]>([
   ],
   ['under way for more than an hour is restarted', { rollout: progressing, restartedAt: NOW - HOUR }, {}, 'restart'],
 ])('a workload %s', (_, changes, other, step) => {
-  expect(decide({ ...workload, ...changes }, { ...present, ...other }, NOW).step).toBe(step);
+  expect(decide({ ...workload, ...changes }, { ...present, ...other }, NOW, undefined).step).toBe(step);
 });
 
 describe('a workload that is not there', () => {
   test.each([undefined, { ...workload, deleting: true }])('is told of', (missing) => {
-    expect(decide(missing, present, NOW)).toMatchObject({ step: 'blocked', reason: 'WorkloadNotFound' });
+    expect(decide(missing, present, NOW, undefined)).toMatchObject({ step: 'blocked', reason: 'WorkloadNotFound' });
+  });
+});
+
+describe('a workload that was restarted for this certificate, and whose pod template was put back', () => {
+  test('is not restarted again', () => {
+    const step = decide(workload, present, NOW, 'begun');
+    expect(step).toMatchObject({ step: 'blocked', reason: 'RestartUndone' });
+    expect(step).toHaveProperty(
+      'message',
+      expect.stringMatching(
+        /leave the annotations restarted-for\.mtls-operator\.io\/\* and mtls-operator\.io\/restarted-at alone/,
+      ),
+    );
+  });
+
+  test('is done if its pods had all been replaced before', () => {
+    expect(decide(workload, present, NOW, 'through')).toEqual({ step: 'done' });
   });
 });

@@ -1,4 +1,6 @@
 /** Whether a workload has to be restarted for the certificate in the Secret: pure. */
+import { annotations, restartedForKey } from '../api/index.ts';
+import type { Attempt } from './begun.ts';
 import type { Workload } from './workload.ts';
 
 /** The certificate that is in the Secret. */
@@ -10,7 +12,13 @@ export interface Present {
   readonly first: boolean;
 }
 
-export type BlockedReason = 'WorkloadNotFound' | 'WorkloadHeldBack' | 'RestartForbidden' | 'RestartRefused';
+export type BlockedReason =
+  | 'WorkloadNotFound'
+  | 'WorkloadHeldBack'
+  | 'RestartForbidden'
+  | 'RestartRefused'
+  /** It was restarted, and the annotation that says so is gone. */
+  | 'RestartUndone';
 
 export type Step =
   /** Has been restarted, or has no pod that could have an older certificate. */
@@ -30,8 +38,16 @@ export type Step =
  */
 const LONGEST_ROLLOUT = 3_600_000;
 
-/** @param workload undefined where there is none of that name. */
-export function decide(workload: Workload | undefined, present: Present, now: number): Step {
+/**
+ * @param workload undefined where there is none of that name.
+ * @param attempt what this operator has done about it for the present certificate.
+ */
+export function decide(
+  workload: Workload | undefined,
+  present: Present,
+  now: number,
+  attempt: Attempt | undefined,
+): Step {
   if (workload === undefined || workload.deleting) {
     const message = 'there is no such workload in this namespace: make it, or take it out of spec.restart';
     return { step: 'blocked', reason: 'WorkloadNotFound', message };
@@ -41,12 +57,23 @@ export function decide(workload: Workload | undefined, present: Present, now: nu
     if (rollout.state === 'complete') return { step: 'done' };
     return rollout.state === 'progressing' ? { step: 'progressing' } : { step: 'stalled', message: rollout.message };
   }
-  if (!mayRunOnOlder(workload, present)) return { step: 'done' };
+  // Whatever has become of the annotation since: the pods that had the older certificate are gone.
+  if (attempt === 'through' || !mayRunOnOlder(workload, present)) return { step: 'done' };
+  if (attempt === 'begun') return undone;
   if (workload.heldBack !== undefined) {
     return { step: 'blocked', reason: 'WorkloadHeldBack', message: workload.heldBack };
   }
   return isUnderWay(workload, now) ? { step: 'wait' } : { step: 'restart' };
 }
+
+/** Another try would be undone like the one before. */
+export const undone = {
+  step: 'blocked',
+  reason: 'RestartUndone',
+  message:
+    `another writer puts the pod template back, as a GitOps tool, another operator or an admission webhook may: have it leave the annotations ` +
+    `${restartedForKey('*')} and ${annotations.restartedAt} alone, then ask for a renewal with the annotation ${annotations.renewAt}`,
+} as const satisfies Step;
 
 /** Whether a pod of the workload could have read an older certificate than the present one. */
 function mayRunOnOlder(workload: Workload, present: Present): boolean {

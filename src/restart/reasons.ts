@@ -29,6 +29,7 @@ const byUrgency: readonly RestartReason[] = [
   'WorkloadNotFound',
   'WorkloadHeldBack',
   'RestartRefused',
+  'RestartUndone',
   'RestartStalled',
   'RestartInProgress',
   'RestartWaiting',

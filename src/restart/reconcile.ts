@@ -34,7 +34,8 @@ import {
   type Store,
   type Transport,
 } from '../kube/index.ts';
-import { type BlockedReason, decide, type Present } from './decide.ts';
+import { Begun } from './begun.ts';
+import { type BlockedReason, decide, type Present, undone } from './decide.ts';
 import type { RestartMetrics } from './metrics.ts';
 import { type Finding, problems, type Verdict, verdictOf } from './reasons.ts';
 import { Rechecks } from './rechecks.ts';
@@ -64,12 +65,16 @@ const passing: ReadonlySet<number> = new Set([401, 404, 409, 429]);
 export function createRestartReconciler(dependencies: RestartDependencies) {
   const { certificates, clock, events, log, metrics, quietly, secrets, transport, turns } = dependencies;
   const rechecks = new Rechecks();
+  const begun = new Begun();
   /** What was last asked for, so that it can be withdrawn. */
   const asked = new Map<string, readonly Entrant[]>();
 
   return async function reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
     const record = certificates.get(key);
-    if (record === undefined || record.deleting) return forget(key);
+    if (record === undefined || record.deleting) {
+      begun.forget(key);
+      return forget(key);
+    }
     const certificate = readCertificate(record);
     // The certificate's own condition tells of it.
     if ('problem' in certificate) return {};
@@ -114,7 +119,10 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
       }
     });
     if (found !== undefined && 'blocked' in found) return leave(entrant, found.blocked);
-    const step = decide(found, present, clock.now());
+    const attempt = found && begun.get(key, present.serialNumber, found.uid);
+    const step = decide(found, present, clock.now(), attempt);
+    if (found?.restartedFor === present.serialNumber && attempt !== 'through')
+      begun.set(key, present.serialNumber, found.uid, step.step === 'done' ? 'through' : 'begun');
     if (step.step === 'progressing' || step.step === 'wait') {
       turns.occupy(entrant);
       return step;
@@ -122,10 +130,14 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
     if (step.step !== 'restart') return leave(entrant, step);
     if (found === undefined || !turns.enter(entrant, key)) return { step: 'queued' };
     const body = restartPatch(found, record.secretName, present.serialNumber, iso(clock.now()));
-    const patched = await allowed(target, 'patch', async () =>
-      read(await transport.request({ method: 'PATCH', path, body, signal })),
-    );
+    const patched = await allowed(target, 'patch', async () => {
+      const answer = await transport.request({ method: 'PATCH', path, body, signal });
+      begun.set(key, present.serialNumber, found.uid, 'begun');
+      return read(answer);
+    });
     if ('blocked' in patched) return leave(entrant, patched.blocked);
+    // A webhook that takes the mark out again is no reason to try for ever.
+    if (patched.restartedFor !== present.serialNumber) return leave(entrant, undone);
     metrics.restarts.inc({ kind: target.kind });
     tellRestart(record, target, present);
     return { step: 'progressing' };

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { annotations, type RestartKind, restartedForKey } from '../api/index.ts';
 import { readWorkload, type Workload } from './workload.ts';
 
-const metadata = { resourceVersion: '7', creationTimestamp: '2030-01-01T00:00:00Z', generation: 3 };
+const metadata = { uid: 'u-web', resourceVersion: '7', creationTimestamp: '2030-01-01T00:00:00Z', generation: 3 };
 
 function read(kind: RestartKind, spec: object = {}, status: object = {}): Workload {
   const object = { metadata, spec: { template: {}, ...spec }, status: { observedGeneration: 3, ...status } };

@@ -9,6 +9,7 @@ export type Rollout =
   | { readonly state: 'stalled'; readonly message: string };
 
 export interface Workload {
+  readonly uid: string;
   readonly resourceVersion: string;
   /** ms */
   readonly created: number;
@@ -28,6 +29,7 @@ const count = z.int().min(0);
 
 const workloadSchema = z.object({
   metadata: z.object({
+    uid: z.string().min(1),
     resourceVersion: z.string().min(1),
     creationTimestamp: z.string(),
     deletionTimestamp: z.string().optional(),
@@ -71,6 +73,7 @@ export function readWorkload(kind: RestartKind, secretName: string, object: unkn
   const marks = spec.template.metadata.annotations;
   const restartedAt = Date.parse(marks[annotations.restartedAt] ?? '');
   return {
+    uid: metadata.uid,
     resourceVersion: metadata.resourceVersion,
     created: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,

@@ -57,6 +57,7 @@ const ofRestarts: Readonly<Record<RestartReason, true>> = {
   RestartStalled: true,
   RestartForbidden: true,
   RestartRefused: true,
+  RestartUndone: true,
   WorkloadNotFound: true,
   WorkloadHeldBack: true,
 };
