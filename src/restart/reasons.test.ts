@@ -8,6 +8,7 @@ const waiting = finding('waiting', { step: 'wait' });
 const queued = finding('queued', { step: 'queued' });
 const stalled = finding('stuck', { step: 'stalled', message: 'timed out' });
 const missing = finding('gone', { step: 'blocked', reason: 'WorkloadNotFound', message: 'there is none' });
+const failed = finding('broken', { step: 'failed', message: 'no answer' });
 const forbidden = finding('barred', { step: 'blocked', reason: 'RestartForbidden', message: 'it may not' });
 
 test.each<[string, readonly Finding[], RestartReason]>([
@@ -17,6 +18,7 @@ test.each<[string, readonly Finding[], RestartReason]>([
   ['one waits for others', [queued, done], 'RestartWaiting'],
   ['one waits and one is under way', [queued, progressing], 'RestartInProgress'],
   ['one has stalled', [progressing, stalled], 'RestartStalled'],
+  ['one could not be tried', [done, failed, stalled, progressing], 'RestartFailed'],
   ['one is missing', [stalled, missing, progressing], 'WorkloadNotFound'],
   ['the operator may not', [missing, forbidden], 'RestartForbidden'],
 ])('the reason where %s', (_, findings, reason) => {

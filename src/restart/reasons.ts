@@ -5,6 +5,8 @@ import type { BlockedReason, Step } from './decide.ts';
 export type RestartReason =
   | 'Restarted'
   | BlockedReason
+  /** A look or a restart has failed, and is repeated. */
+  | 'RestartFailed'
   /** Pods are being replaced. */
   | 'RestartInProgress'
   /** Kubernetes has given up waiting for the new pods. */
@@ -20,7 +22,10 @@ export interface Verdict {
 
 export interface Finding {
   readonly target: RestartTarget;
-  readonly step: Exclude<Step, { readonly step: 'restart' }> | { readonly step: 'queued' };
+  readonly step:
+    | Exclude<Step, { readonly step: 'restart' }>
+    | { readonly step: 'queued' }
+    | { readonly step: 'failed'; readonly message: string };
 }
 
 /** What needs somebody to act comes first: one reason stands for all workloads. */
@@ -30,6 +35,7 @@ const byUrgency: readonly RestartReason[] = [
   'WorkloadHeldBack',
   'RestartRefused',
   'RestartUndone',
+  'RestartFailed',
   'RestartStalled',
   'RestartInProgress',
   'RestartWaiting',
@@ -65,6 +71,8 @@ function describe(step: Finding['step']): { readonly reason: RestartReason; read
       return { reason: 'RestartWaiting', message: 'waits until other workloads have been restarted' };
     case 'stalled':
       return { reason: 'RestartStalled', message: `was restarted, and its new pods do not get ready: ${step.message}` };
+    case 'failed':
+      return { reason: 'RestartFailed', message: `could not be tried: ${step.message}` };
     case 'blocked':
       return step;
   }

@@ -149,7 +149,7 @@ function cluster({
   const secretWriter = secrets.writer();
   secretWriter.apply(KEY, secret);
   const { registry } = createMetrics({ process: false });
-  const turns = new Turns({ clock, limit: 1, onTurn: () => {} });
+  const turns = new Turns({ clock, limit: 2, onTurn: () => {} });
   turns.open();
   const reconcile = createRestartReconciler({
     transport,
@@ -220,4 +220,48 @@ test('a workload that was restarted is done when its pods are new', async () => 
   await reconcile();
   expect(restarted()).toMatchObject({ status: 'True', reason: 'Restarted' });
   expect(restarts()).toBe(1);
+});
+
+describe('a workload that cannot be tried', () => {
+  const broken = new ApiError({ status: 500, reason: 'InternalError', message: 'failed calling webhook "a.example"' });
+
+  test('is told of, tried again, and keeps no other from its restart', async () => {
+    const { reconcile, restarts, restarted, turns } = cluster({
+      names: ['web', 'other'],
+      webhook: ({ method, path }, stored) => {
+        if (method === 'PATCH' && path === pathOf('web')) throw broken;
+        return stored;
+      },
+    });
+    await expect(reconcile()).rejects.toThrow(broken);
+    expect(restarts('other')).toBe(1);
+    expect(restarted()).toMatchObject({
+      reason: 'RestartFailed',
+      message: expect.stringMatching(/"web": could not be tried: .*a\.example.*"other": is being restarted/),
+    });
+    // No other turn is to be had at once: it has failed all the same.
+    await expect(reconcile()).rejects.toThrow(broken);
+    expect(restarted()).toMatchObject({ reason: 'RestartFailed' });
+    expect(turns.running).toBe(0);
+  });
+
+  test('for it is no such workload is told of as well', async () => {
+    const { reconcile, restarts, restarted, change } = cluster({ names: ['web', 'other'] });
+    change(pathOf('web'), { spec: { replicas: 'many' } });
+    await expect(reconcile()).rejects.toThrow();
+    expect(restarts('other')).toBe(1);
+    expect(restarted()).toMatchObject({ reason: 'RestartFailed' });
+  });
+
+  test('for it has changed meanwhile is tried again without a word', async () => {
+    const { reconcile, restarted } = cluster({
+      webhook: ({ method, path }, stored) => {
+        if (method === 'PATCH' && path === pathOf('web'))
+          throw new ApiError({ status: 409, reason: 'Conflict', message: 'the object has been modified' });
+        return stored;
+      },
+    });
+    await expect(reconcile()).rejects.toThrow('modified');
+    expect(restarted()).toBeUndefined();
+  });
 });

@@ -26,6 +26,7 @@ import {
   type Clock,
   type EventRecorder,
   isNotFound,
+  isStatus,
   type Log,
   mergePatch,
   messageOf,
@@ -60,7 +61,7 @@ export interface RestartDependencies extends RestartWorld {
 
 const CONDITION = 'Restarted';
 /** Answers that another try may change: what was looked at is gone or has changed, or the API server is busy. */
-const passing: ReadonlySet<number> = new Set([401, 404, 409, 429]);
+const isPassing = (error: unknown): boolean => isStatus(error, 401, 404, 409, 429);
 
 export function createRestartReconciler(dependencies: RestartDependencies) {
   const { certificates, clock, events, log, metrics, quietly, secrets, transport, turns } = dependencies;
@@ -68,6 +69,8 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
   const begun = new Begun();
   /** What was last asked for, so that it can be withdrawn. */
   const asked = new Map<string, readonly Entrant[]>();
+  /** What has failed at the last try of a workload, by certificate. */
+  const failing = new Map<string, Map<string, unknown>>();
 
   return async function reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
     const record = certificates.get(key);
@@ -90,11 +93,27 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
     withdraw(key, entrants);
     asked.set(key, entrants);
     const findings: Finding[] = [];
+    const errors: unknown[] = [];
     for (const target of targets) {
-      findings.push({ target, step: await attend(key, record, target, present, signal) });
+      try {
+        const step = await attend(key, record, target, present, signal);
+        rethrow(key, target, step);
+        findings.push({ target, step });
+      } catch (error) {
+        if (signal.aborted) throw error;
+        // One that fails must not keep the others from their restart.
+        errors.push(error);
+        remember(key, target, error);
+        findings.push({ target, step: { step: 'failed', message: messageOf(error) } });
+      }
     }
     const done = findings.every(({ step }) => step.step === 'done');
-    await say(record, certificate, { findings, present, done }, signal);
+    // What the next try will mend, in milliseconds mostly, is not worth a status.
+    if (errors.length === 0 || !errors.every(isPassing)) {
+      await say(record, certificate, { findings, present, done }, signal);
+    }
+    // The queue tries again, ever more rarely.
+    if (errors.length > 0) throw errors[0];
     if (done) return forget(key);
     return { requeueAt: rechecks.next(key, findings, clock.now()) };
   };
@@ -134,6 +153,10 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
       const answer = await transport.request({ method: 'PATCH', path, body, signal });
       begun.set(key, present.serialNumber, found.uid, 'begun');
       return read(answer);
+    }).catch((error: unknown) => {
+      // Others need not wait for the next try. Has it been restarted all the same, the next look finds it under way.
+      if (!isPassing(error)) turns.leave(entrant);
+      throw error;
     });
     if ('blocked' in patched) return leave(entrant, patched.blocked);
     // A webhook that takes the mark out again is no reason to try for ever.
@@ -141,6 +164,19 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
     metrics.restarts.inc({ kind: target.kind });
     tellRestart(record, target, present);
     return { step: 'progressing' };
+  }
+
+  /** One that has failed and waits for another turn has still failed: were it told to be waiting, status would change with each try, and the queue begin anew. */
+  function rethrow(key: string, { kind, name }: RestartTarget, { step }: Finding['step']): void {
+    const errors = failing.get(key);
+    const workload = `${kind}/${name}`;
+    if (step === 'queued' && errors?.has(workload) === true) throw errors.get(workload);
+    errors?.delete(workload);
+  }
+
+  function remember(key: string, { kind, name }: RestartTarget, error: unknown): void {
+    if (isPassing(error)) return;
+    failing.set(key, (failing.get(key) ?? new Map<string, unknown>()).set(`${kind}/${name}`, error));
   }
 
   function leave<Of extends Finding['step']>(entrant: Entrant, step: Of): Of {
@@ -157,7 +193,7 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status >= 500 || passing.has(error.status)) throw error;
+      if (!(error instanceof ApiError) || error.status >= 500 || isPassing(error)) throw error;
       const refused = `the API server refuses to ${verb} it: ${messageOf(error)}`;
       if (error.status !== 403) return { blocked: { step: 'blocked', reason: 'RestartRefused', message: refused } };
       const message = `${refused}. The operator needs the verbs get and patch on ${resourceOfKind(kind)}: set restart.enabled in its Helm chart`;
@@ -222,6 +258,7 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
   function forget(key: string): ReconcileResult {
     withdraw(key, []);
     asked.delete(key);
+    failing.delete(key);
     rechecks.forget(key);
     return {};
   }

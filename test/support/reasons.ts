@@ -58,6 +58,7 @@ const ofRestarts: Readonly<Record<RestartReason, true>> = {
   RestartForbidden: true,
   RestartRefused: true,
   RestartUndone: true,
+  RestartFailed: true,
   WorkloadNotFound: true,
   WorkloadHeldBack: true,
 };
