@@ -137,16 +137,16 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
         throw error;
       }
     });
-    if (found !== undefined && 'blocked' in found) return leave(entrant, found.blocked);
+    if (found !== undefined && 'blocked' in found) return leave(entrant, key, found.blocked);
     const attempt = found && begun.get(key, present.serialNumber, found.uid);
     const step = decide(found, present, clock.now(), attempt);
     if (found?.restartedFor === present.serialNumber && attempt !== 'through')
       begun.set(key, present.serialNumber, found.uid, step.step === 'done' ? 'through' : 'begun');
     if (step.step === 'progressing' || step.step === 'wait') {
-      turns.occupy(entrant);
+      turns.occupy(entrant, key);
       return step;
     }
-    if (step.step !== 'restart') return leave(entrant, step);
+    if (step.step !== 'restart') return leave(entrant, key, step);
     if (found === undefined || !turns.enter(entrant, key)) return { step: 'queued' };
     const body = restartPatch(found, record.secretName, present.serialNumber, iso(clock.now()));
     const patched = await allowed(target, 'patch', async () => {
@@ -155,12 +155,12 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
       return read(answer);
     }).catch((error: unknown) => {
       // Others need not wait for the next try. Has it been restarted all the same, the next look finds it under way.
-      if (!isPassing(error)) turns.leave(entrant);
+      if (!isPassing(error)) turns.leave(entrant, key);
       throw error;
     });
-    if ('blocked' in patched) return leave(entrant, patched.blocked);
+    if ('blocked' in patched) return leave(entrant, key, patched.blocked);
     // A webhook that takes the mark out again is no reason to try for ever.
-    if (patched.restartedFor !== present.serialNumber) return leave(entrant, undone);
+    if (patched.restartedFor !== present.serialNumber) return leave(entrant, key, undone);
     metrics.restarts.inc({ kind: target.kind });
     tellRestart(record, target, present);
     return { step: 'progressing' };
@@ -179,8 +179,8 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
     failing.set(key, (failing.get(key) ?? new Map<string, unknown>()).set(`${kind}/${name}`, error));
   }
 
-  function leave<Of extends Finding['step']>(entrant: Entrant, step: Of): Of {
-    turns.leave(entrant);
+  function leave<Of extends Finding['step']>(entrant: Entrant, key: string, step: Of): Of {
+    turns.leave(entrant, key);
     return step;
   }
 
@@ -251,7 +251,7 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
   /** Gives back the turns of workloads that are no longer asked for. */
   function withdraw(key: string, entrants: readonly Entrant[]): void {
     for (const before of asked.get(key) ?? []) {
-      if (!entrants.some(({ workload }) => workload === before.workload)) turns.leave(before);
+      if (!entrants.some(({ workload }) => workload === before.workload)) turns.leave(before, key);
     }
   }
 

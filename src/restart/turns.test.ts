@@ -29,21 +29,21 @@ describe('turns', () => {
     turns.open();
     expect([0, 1, 2].map((index) => turns.enter(web('a', index), `a/${index}`))).toEqual([true, true, false]);
     await clock.advance(SOON);
-    turns.leave(web('a', 0));
-    turns.leave(web('a', 0));
+    turns.leave(web('a', 0), 'a/0');
+    turns.leave(web('a', 0), 'a/0');
     expect(called.at(-1)).toBe('a/2');
     expect([turns.running, turns.waiting]).toEqual([2, 0]);
   });
 
   test('count what is under way already, beyond the limit if need be', () => {
     const { turns } = waitingRoom(1);
-    turns.occupy(web('a', 0));
-    turns.occupy(web('a', 1));
+    turns.occupy(web('a', 0), 'a/0');
+    turns.occupy(web('a', 1), 'a/1');
     turns.open();
     expect(turns.enter(web('a', 2), 'a/2')).toBe(false);
-    turns.leave(web('a', 0));
+    turns.leave(web('a', 0), 'a/0');
     expect(turns.enter(web('a', 2), 'a/2')).toBe(false);
-    turns.leave(web('a', 1));
+    turns.leave(web('a', 1), 'a/1');
     expect(turns.enter(web('a', 2), 'a/2')).toBe(true);
   });
 
@@ -53,7 +53,7 @@ describe('turns', () => {
     for (const index of [0, 1, 2, 3]) turns.enter(web('long', index), `long/${index}`);
     turns.enter(web('short'), 'short/web');
     await clock.advance(SOON);
-    turns.leave(web('long', 0));
+    turns.leave(web('long', 0), 'long/0');
     expect(called.at(-1)).toBe('short/web');
   });
 
@@ -64,7 +64,7 @@ describe('turns', () => {
     turns.enter(web('short'), 'short/web');
     for (const index of [0, 1]) {
       await clock.advance(SOON);
-      turns.leave(web('long', index));
+      turns.leave(web('long', index), `long/${index}`);
     }
     expect(called).toEqual(['long/0', 'long/1', 'short/web']);
   });
@@ -76,8 +76,45 @@ describe('turns', () => {
     turns.enter(web('a', 1), 'a/server');
     turns.enter(web('a', 1), 'a/client');
     await clock.advance(SOON);
-    turns.leave(web('a', 0));
+    turns.leave(web('a', 0), 'a/first');
     expect(called).toEqual(['a/first', 'a/server', 'a/client']);
+  });
+
+  test('of a certificate are its own: another that leaves the workload takes no place from it', async () => {
+    const { turns, called, clock } = waitingRoom(1);
+    turns.open();
+    turns.enter(web('a', 0), 'a/first');
+    turns.enter(web('a', 1), 'a/server');
+    turns.enter(web('a', 1), 'a/client');
+    turns.leave(web('a', 1), 'a/client');
+    await clock.advance(SOON);
+    turns.leave(web('a', 0), 'a/first');
+    expect(called).toEqual(['a/first', 'a/server']);
+    expect(turns.enter(web('a', 1), 'a/server')).toBe(true);
+  });
+
+  test('end only when no certificate has the workload restarted any more', async () => {
+    const { turns, called, clock } = waitingRoom(1);
+    turns.open();
+    turns.enter(web('a', 0), 'a/server');
+    turns.occupy(web('a', 0), 'a/client');
+    turns.enter(web('a', 1), 'a/1');
+    await clock.advance(SOON);
+    turns.leave(web('a', 0), 'a/server');
+    expect([called, turns.running]).toEqual([['a/server'], 1]);
+    turns.leave(web('a', 0), 'a/client');
+    expect(called).toEqual(['a/server', 'a/1']);
+  });
+
+  test('of a workload that is being restarted for another certificate come when that is through', async () => {
+    const { turns, called, clock } = waitingRoom(2);
+    turns.enter(web('a', 0), 'a/client');
+    turns.occupy(web('a', 0), 'a/server');
+    turns.open();
+    expect([called, turns.running, turns.waiting]).toEqual([[], 1, 1]);
+    await clock.advance(SOON);
+    turns.leave(web('a', 0), 'a/server');
+    expect([called, turns.running, turns.waiting]).toEqual([['a/client'], 1, 0]);
   });
 
   test('end when a restart takes too long, which then stays without one', async () => {
@@ -87,7 +124,7 @@ describe('turns', () => {
     turns.enter(web('a', 1), 'a/1');
     await clock.advance(120_000);
     expect(called.at(-1)).toBe('a/1');
-    turns.occupy(web('a', 0));
+    turns.occupy(web('a', 0), 'a/0');
     expect(turns.running).toBe(1);
   });
 
@@ -95,7 +132,7 @@ describe('turns', () => {
     const { turns, clock, called } = waitingRoom(2);
     turns.open();
     for (let index = 0; index < 5; index += 1) {
-      if (turns.enter(web('a', index), `a/${index}`)) turns.leave(web('a', index));
+      if (turns.enter(web('a', index), `a/${index}`)) turns.leave(web('a', index), `a/${index}`);
     }
     expect(called).toHaveLength(2);
     await clock.advance(1_000);
@@ -107,8 +144,8 @@ describe('turns', () => {
     turns.open();
     turns.enter(web('a', 0), 'a/0');
     turns.enter(web('a', 1), 'a/1');
-    turns.leave(web('a', 1));
-    turns.leave(web('a', 0));
+    turns.leave(web('a', 1), 'a/1');
+    turns.leave(web('a', 0), 'a/0');
     expect(called).toEqual(['a/0']);
     expect([turns.running, turns.waiting]).toEqual([0, 0]);
   });
@@ -130,7 +167,7 @@ test('property: everyone has a turn, and never more than the limit at once', asy
           await clock.advance(1_000);
         } else {
           served += 1;
-          turns.leave(next);
+          turns.leave(next, String(called[served - 1]));
         }
       }
       expect([...new Set(called)]).toHaveLength(entrants.length);

@@ -18,6 +18,13 @@ export interface Entrant {
   readonly workload: string;
 }
 
+interface Turn {
+  readonly namespace: string;
+  /** Those that have it, or look at the restart: the turn ends with the last of them. */
+  readonly certificates: Set<string>;
+  readonly cancel: () => void;
+}
+
 /** A restart that takes longer (ms) goes on by itself and no longer keeps others from their turn: pods that never get ready must not stop everything. */
 const LONGEST_TURN = 120_000;
 /** However fast they end: no more than one a second (ms) after the first few. */
@@ -26,9 +33,10 @@ const PACE = 1_000;
 export class Turns {
   readonly #options: TurnsOptions;
   readonly #bucket: TokenBucket;
-  /** Those whose turn it is, with what ends it. */
-  readonly #running = new Map<string, { readonly namespace: string; readonly cancel: () => void }>();
-  readonly #overdue = new Set<string>();
+  /** Those whose turn it is. */
+  readonly #running = new Map<string, Turn>();
+  /** Those whose turn has ended before their restart, with the certificates that look at it. */
+  readonly #overdue = new Map<string, Set<string>>();
   /** By namespace, in the order in which they came: workload → the certificates that ask for it. */
   readonly #waiting = new Map<string, Map<string, Set<string>>>();
   #open = false;
@@ -66,7 +74,12 @@ export class Turns {
   /** @returns whether it is the workload's turn; `onTurn` is called with the certificate when it comes. */
   enter(entrant: Entrant, certificate: string): boolean {
     const id = idOf(entrant);
-    if (this.#running.has(id)) return true;
+    const turn = this.#running.get(id);
+    if (turn !== undefined) {
+      turn.certificates.add(certificate);
+      this.#withdraw(entrant, certificate);
+      return true;
+    }
     const queue = this.#waiting.get(entrant.namespace) ?? new Map<string, Set<string>>();
     this.#waiting.set(entrant.namespace, queue);
     queue.set(entrant.workload, (queue.get(entrant.workload) ?? new Set()).add(certificate));
@@ -75,24 +88,34 @@ export class Turns {
   }
 
   /** It is under way already, in turn or not: since before the operator was started, for example. */
-  occupy(entrant: Entrant): void {
+  occupy(entrant: Entrant, certificate: string): void {
     const id = idOf(entrant);
-    this.#withdraw(entrant);
-    if (!this.#running.has(id) && !this.#overdue.has(id)) this.#begin(entrant);
+    this.#withdraw(entrant, certificate);
+    const certificates = this.#running.get(id)?.certificates ?? this.#overdue.get(id);
+    if (certificates === undefined) this.#begin(entrant, [certificate]);
+    else certificates.add(certificate);
   }
 
-  /** It is through, or not to be restarted after all. */
-  leave(entrant: Entrant): void {
+  /** It is through, or not to be restarted after all, as far as this certificate goes. */
+  leave(entrant: Entrant, certificate: string): void {
     const id = idOf(entrant);
-    this.#withdraw(entrant);
-    this.#overdue.delete(id);
-    this.#running.get(id)?.cancel();
-    if (this.#running.delete(id)) this.#admit();
+    this.#withdraw(entrant, certificate);
+    const overdue = this.#overdue.get(id);
+    overdue?.delete(certificate);
+    if (overdue?.size === 0) this.#overdue.delete(id);
+    const turn = this.#running.get(id);
+    turn?.certificates.delete(certificate);
+    if (turn?.certificates.size !== 0) return;
+    turn.cancel();
+    this.#running.delete(id);
+    this.#admit();
   }
 
-  #withdraw({ namespace, workload }: Entrant): void {
+  #withdraw({ namespace, workload }: Entrant, certificate: string): void {
     const queue = this.#waiting.get(namespace);
-    queue?.delete(workload);
+    const certificates = queue?.get(workload);
+    certificates?.delete(certificate);
+    if (certificates?.size === 0) queue?.delete(workload);
     if (queue?.size === 0) this.#waiting.delete(namespace);
   }
 
@@ -104,14 +127,16 @@ export class Turns {
     this.#waiting.set(namespace, queue);
   }
 
-  #begin(entrant: Entrant): void {
+  #begin(entrant: Entrant, by: readonly string[]): void {
     const id = idOf(entrant);
+    const certificates = new Set([...(this.#overdue.get(id) ?? []), ...by]);
+    this.#overdue.delete(id);
     const cancel = this.#options.clock.setTimer(LONGEST_TURN, () => {
-      this.#overdue.add(id);
+      this.#overdue.set(id, certificates);
       this.#running.delete(id);
       this.#admit();
     });
-    this.#running.set(id, { namespace: entrant.namespace, cancel });
+    this.#running.set(id, { namespace: entrant.namespace, certificates, cancel });
   }
 
   #admit(): void {
@@ -124,9 +149,9 @@ export class Turns {
         this.#cancelPace = clock.setTimer(PACE, () => this.#admit());
         return;
       }
-      this.#withdraw(next);
+      for (const certificate of next.certificates) this.#withdraw(next, certificate);
       this.#toTheEnd(next.namespace);
-      this.#begin(next);
+      this.#begin(next, next.certificates);
       onTurn(next.certificates);
     }
   }
@@ -134,13 +159,17 @@ export class Turns {
   #next(): (Entrant & { readonly certificates: readonly string[] }) | undefined {
     const running = new Map<string, number>();
     for (const { namespace } of this.#running.values()) running.set(namespace, (running.get(namespace) ?? 0) + 1);
-    let chosen: string | undefined;
-    for (const namespace of this.#waiting.keys()) {
-      if (chosen === undefined || (running.get(namespace) ?? 0) < (running.get(chosen) ?? 0)) chosen = namespace;
+    let chosen: (Entrant & { readonly certificates: readonly string[] }) | undefined;
+    for (const [namespace, queue] of this.#waiting) {
+      if (chosen !== undefined && (running.get(namespace) ?? 0) >= (running.get(chosen.namespace) ?? 0)) continue;
+      // One that is being restarted for another certificate comes after that.
+      for (const [workload, certificates] of queue) {
+        if (this.#running.has(idOf({ namespace, workload }))) continue;
+        chosen = { namespace, workload, certificates: [...certificates] };
+        break;
+      }
     }
-    const [first] = this.#waiting.get(chosen ?? '') ?? [];
-    if (chosen === undefined || first === undefined) return undefined;
-    return { namespace: chosen, workload: first[0], certificates: [...first[1]] };
+    return chosen;
   }
 }
 
