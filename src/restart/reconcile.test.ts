@@ -265,3 +265,44 @@ describe('a workload that cannot be tried', () => {
     expect(restarted()).toBeUndefined();
   });
 });
+
+describe('a certificate that the certificate controller has not judged', () => {
+  test.each<[string, object]>([
+    ['is in the Secret', { ...judged, serialNumber: 'OLD' }],
+    ['is in the Secret at first', {}],
+    ['has to be issued anew', { ...judged, conditions: [condition('Ready', 'False', 'AuthorityChanged')] }],
+  ])('restarts nothing where it %s', async (_, status) => {
+    const { reconcile, restarts, restarted } = cluster({ status });
+    expect(await reconcile()).toEqual({});
+    expect(restarts()).toBe(0);
+    expect(restarted()).toBeUndefined();
+  });
+});
+
+describe('the first certificate', () => {
+  const first = secretOf('NEW', 1);
+
+  test('restarts nothing', async () => {
+    const { reconcile, restarts, restarted } = cluster({ secret: first });
+    await reconcile();
+    expect([restarts(), restarted()?.['reason']]).toEqual([0, 'Restarted']);
+  });
+
+  test('restarts nothing when it is looked at again, for the condition was lost or the spec has changed', async () => {
+    const { reconcile, restarts, restarted } = cluster({
+      secret: first,
+      status: { ...judged, restartedSerialNumber: 'NEW' },
+    });
+    await reconcile();
+    expect([restarts(), restarted()?.['reason']]).toEqual([0, 'Restarted']);
+  });
+
+  test('of a Secret that was made anew restarts what has run on another', async () => {
+    const { reconcile, restarts } = cluster({
+      secret: first,
+      status: { ...judged, restartedSerialNumber: 'OLD' },
+    });
+    await reconcile();
+    expect(restarts()).toBe(1);
+  });
+});

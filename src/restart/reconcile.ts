@@ -272,7 +272,10 @@ function pathOf({ namespace }: CertificateRecord, { kind, name }: RestartTarget)
   return resourcePath({ group: 'apps', version: 'v1', plural: resourceOfKind(kind) }, namespace, name);
 }
 
-/** The certificate in the Secret; undefined where there is none that is ours and in order. */
+/**
+ * The certificate in the Secret; undefined where there is none that is ours, in order, and found to be so by the certificate controller: whoever may write the Secret
+ * could put any other pair there, and it is mended before anybody is restarted for it. That it was judged comes as a change of the certificate.
+ */
 function presentIn(
   secret: SecretRecord | undefined,
   { name }: CertificateRecord,
@@ -280,10 +283,13 @@ function presentIn(
 ): Present | undefined {
   if (secret?.holder !== name || secret.content.state !== 'sound') return undefined;
   const { leaf } = secret.content;
+  const { conditions, restartedSerialNumber, serialNumber } = status;
+  if (serialNumber !== leaf.serialNumber || findCondition(conditions, 'Ready')?.status !== 'True') return undefined;
   return {
-    serialNumber: leaf.serialNumber,
+    serialNumber,
     issuedAt: issuedAtOf(leaf, parseDuration(spec.duration)),
-    first: secret.revision <= 1 && status.restartedSerialNumber === undefined,
+    // Told of this very certificate before, it is the first as much as it was then.
+    first: secret.revision <= 1 && (restartedSerialNumber ?? serialNumber) === serialNumber,
   };
 }
 
