@@ -306,3 +306,15 @@ describe('the first certificate', () => {
     expect(restarts()).toBe(1);
   });
 });
+
+test('what was said of an earlier certificate, and has been put back, is said anew', async () => {
+  const stale = condition('Restarted', 'True', 'Restarted', 'no pod is from before certificate OLD');
+  const { reconcile, restarted, change } = cluster({
+    status: { ...judged, restartedSerialNumber: 'NEW', conditions: [ready, stale] },
+  });
+  change(pathOf('web'), {
+    spec: { template: { metadata: { annotations: { 'restarted-for.mtls-operator.io/web': 'NEW' } } } },
+  });
+  await reconcile();
+  expect(restarted()).toMatchObject({ status: 'True', message: expect.stringContaining('NEW') });
+});

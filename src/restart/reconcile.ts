@@ -293,11 +293,15 @@ function presentIn(
   };
 }
 
-/** Whether it has been said, of the present spec, that all is done: then there is nothing to look at. */
+/**
+ * Whether it has been said, of the present spec, that all is done: then there is nothing to look at. To the letter: the certificate controller writes the list of
+ * conditions whole, bound to no version, and may put back what was said of an earlier certificate. Its write brings the certificate here again.
+ */
 function isTold({ metadata, status }: WorkloadCertificate, { serialNumber }: Present): boolean {
   const before = findCondition(status.conditions, CONDITION);
   return (
     before?.status === 'True' &&
+    before.message === verdictOf([], serialNumber).message &&
     before.observedGeneration === metadata.generation &&
     status.restartedSerialNumber === serialNumber
   );
