@@ -318,3 +318,30 @@ test('what was said of an earlier certificate, and has been put back, is said an
   await reconcile();
   expect(restarted()).toMatchObject({ status: 'True', message: expect.stringContaining('NEW') });
 });
+
+describe('a workload for which the API server refuses', () => {
+  test.each<[string, string, string, RegExp]>([
+    [
+      'the permission is told of with what to set',
+      'deployments.apps "web" is forbidden: User "operator" cannot patch resource "deployments" in API group "apps" in the namespace "shop"',
+      'RestartForbidden',
+      /set restart\.enabled in its Helm chart/,
+    ],
+    [
+      'a restart by a webhook is told of in the webhook’s words',
+      'admission webhook "a.example" denied the request: no restarts on Fridays',
+      'RestartRefused',
+      /denied the request: no restarts on Fridays$/,
+    ],
+  ])('%s', async (_, message, reason, told) => {
+    const { reconcile, restarted } = cluster({
+      webhook: ({ method, path }, stored) => {
+        if (method === 'PATCH' && path === pathOf('web'))
+          throw new ApiError({ status: 403, reason: 'Forbidden', message });
+        return stored;
+      },
+    });
+    await reconcile();
+    expect(restarted()).toMatchObject({ reason, message: expect.stringMatching(told) });
+  });
+});

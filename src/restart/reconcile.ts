@@ -195,7 +195,9 @@ export function createRestartReconciler(dependencies: RestartDependencies) {
     } catch (error) {
       if (!(error instanceof ApiError) || error.status >= 500 || isPassing(error)) throw error;
       const refused = `the API server refuses to ${verb} it: ${messageOf(error)}`;
-      if (error.status !== 403) return { blocked: { step: 'blocked', reason: 'RestartRefused', message: refused } };
+      // A webhook's or policy's refusal is a 403 as well, and no permission helps against it.
+      if (error.status !== 403 || !error.message.includes(`cannot ${verb} resource`))
+        return { blocked: { step: 'blocked', reason: 'RestartRefused', message: refused } };
       const message = `${refused}. The operator needs the verbs get and patch on ${resourceOfKind(kind)}: set restart.enabled in its Helm chart`;
       return { blocked: { step: 'blocked', reason: 'RestartForbidden', message } };
     }
