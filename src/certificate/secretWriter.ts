@@ -40,6 +40,7 @@ import {
   type SecretRecord,
   type SoundContent,
 } from './secretRecord.ts';
+import { nextRevision } from './status.ts';
 import { validityAt } from './validity.ts';
 
 export interface Written {
@@ -157,7 +158,7 @@ export class SecretWriter {
     };
     const { chainPem: intermediatesPem } = known;
     verifyIssued({ leaf, key, issuer, intermediatesPem, bundlePem: authority.bundlePem, profile });
-    const book = { revision: (situation.secret?.revision ?? 0) + 1, renewedAt: order.renewedAt };
+    const book = { revision: nextRevision(situation.secret, certificate), renewedAt: order.renewedAt };
     const content = contentOf({
       leaf: {
         serialNumber: serialText(serial),

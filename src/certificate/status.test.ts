@@ -5,7 +5,7 @@ import { certificateOf, HOUR, issuedSecret, makeWorld, NOW, recordOf, SECOND } f
 import type { Decision } from './decide.ts';
 import type { Refusal } from './reasons.ts';
 import type { SecretRecord } from './secretRecord.ts';
-import { certificateStatus, type Judgement } from './status.ts';
+import { certificateStatus, type Judgement, nextRevision } from './status.ts';
 
 let secret: SecretRecord;
 
@@ -244,5 +244,16 @@ describe('fields', () => {
       iso(NOW),
       iso(NOW + 60 * SECOND),
     ]);
+  });
+});
+
+describe('the revision of the next certificate', () => {
+  test.each<[string, { revision: number } | undefined, object, number]>([
+    ['is the first where there has been none', undefined, {}, 1],
+    ['follows that in the Secret', { revision: 4 }, { secretName: 'web-mtls', revision: 7 }, 5],
+    ['follows that of a Secret which was deleted', undefined, { secretName: 'web-mtls', revision: 4 }, 5],
+    ['is the first in a Secret of another name', undefined, { secretName: 'old', revision: 4 }, 1],
+  ])('%s', (_, secret, status, revision) => {
+    expect(nextRevision(secret, certificateOf(recordOf({}, { status })))).toBe(revision);
   });
 });

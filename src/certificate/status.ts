@@ -127,3 +127,12 @@ function issuing(judgement: Judgement): Verdict<IssuingReason> {
   const last = renewalTime === undefined ? ', the last one before the authority’s CA ends' : '';
   return { status: 'False', reason: 'Issued', message: `revision ${secret?.revision ?? 0} is issued${last}` };
 }
+
+/** Counts on after a Secret that was deleted: the certificate in the next is not the first that pods have seen. */
+export function nextRevision(
+  secret: Pick<SecretRecord, 'revision'> | undefined,
+  { spec, status }: Pick<WorkloadCertificate, 'spec' | 'status'>,
+): number {
+  if (secret !== undefined) return secret.revision + 1;
+  return (status.secretName === spec.secretName ? (status.revision ?? 0) : 0) + 1;
+}

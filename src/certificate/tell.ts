@@ -92,7 +92,7 @@ export class Teller {
       { namespace, name, secretName, reason, serialNumber, duration, notAfter: until, revision, ...names },
       'issued a certificate',
     );
-    if (revision > 1) return;
+    if (revision > 1 && reason !== 'SecretMissing') return;
     const why = describeIssue(reason, decision.detail);
     const note = `Issued certificate ${serialNumber}, valid until ${until}, into Secret "${secretName}" (${why})`;
     this.#event(record, { type: 'Normal', reason: 'Issued', note });
