@@ -84,7 +84,7 @@ describe('the blocks, one after the other', () => {
 
   test('have left every certificate ready', async () => {
     const names = (await cluster.kubectl(['get', 'wcert', '-n', 'shop', '-o', 'name'])).trim().split('\n');
-    expect(names.map((name) => name.split('/')[1]).sort()).toEqual(['cart', 'front', 'ledger', 'web']);
+    expect(names.map((name) => name.split('/')[1]).sort()).toEqual(['cart', 'front', 'ledger', 'legacy', 'web']);
     const revision = ['get', 'wcert', 'web', '-n', 'shop', '-o', 'jsonpath={.status.revision}'];
     // The renewal out of turn.
     await waitFor('a second certificate of web', async () => (await cluster.kubectl(revision)) === '2');
