@@ -3,7 +3,8 @@
  * service account to every peer, and the operator writes the Secret for whoever asks: without this policy, creating
  * WorkloadCertificates would mean being every service account of the namespace.
  */
-import { GROUP, VERSION, workloadCertificateKind } from './kinds.ts';
+import { admissionBinding, admissionPolicy } from './admissionPolicy.ts';
+import { workloadCertificateKind } from './kinds.ts';
 
 const POLICY_NAME = `serviceaccounts.${workloadCertificateKind.crdName}`;
 
@@ -27,23 +28,8 @@ const message =
   'serviceAccountName out';
 
 /** @param operator the user name of the operator's service account, which asks on behalf of others. */
-export const serviceAccountPolicy = (operator: string) => ({
-  apiVersion: 'admissionregistration.k8s.io/v1',
-  kind: 'ValidatingAdmissionPolicy',
-  metadata: { name: POLICY_NAME, labels: { 'app.kubernetes.io/name': 'mtls-operator' } },
-  spec: {
-    // If the policy cannot be judged nobody gets an identity.
-    failurePolicy: 'Fail',
-    matchConstraints: {
-      resourceRules: [
-        {
-          apiGroups: [GROUP],
-          apiVersions: [VERSION],
-          operations: ['CREATE', 'UPDATE'],
-          resources: [workloadCertificateKind.plural],
-        },
-      ],
-    },
+export const serviceAccountPolicy = (operator: string) =>
+  admissionPolicy(POLICY_NAME, {
     variables: [
       { name: 'operator', expression: `'${operator}'` },
       { name: 'account', expression: "object.spec.?serviceAccountName.orValue('')" },
@@ -67,12 +53,6 @@ export const serviceAccountPolicy = (operator: string) => ({
         reason: 'Forbidden',
       },
     ],
-  },
-});
+  });
 
-export const serviceAccountPolicyBinding = {
-  apiVersion: 'admissionregistration.k8s.io/v1',
-  kind: 'ValidatingAdmissionPolicyBinding',
-  metadata: { name: POLICY_NAME, labels: { 'app.kubernetes.io/name': 'mtls-operator' } },
-  spec: { policyName: POLICY_NAME, validationActions: ['Deny'] },
-};
+export const serviceAccountPolicyBinding = admissionBinding(POLICY_NAME);

@@ -2,7 +2,8 @@
  * Who may have workloads restarted. The operator restarts what spec.restart names for whoever asks, and each change of the certificate is
  * followed by a restart: without this policy, creating WorkloadCertificates would mean restarting every workload of the namespace.
  */
-import { GROUP, VERSION, workloadCertificateKind } from './kinds.ts';
+import { admissionBinding, admissionPolicy, type PolicyValidation } from './admissionPolicy.ts';
+import { workloadCertificateKind } from './kinds.ts';
 import { annotations } from './labels.ts';
 import { MOST_RESTARTS } from './restart.ts';
 
@@ -23,7 +24,7 @@ const message =
 const target = (index: number): string => `variables.targets[${index}]`;
 
 /** One for each place in the list: the API server lets an expression ask about two permissions at most. */
-const validation = (index: number) => ({
+const validation = (index: number): PolicyValidation => ({
   expression:
     `size(variables.targets) <= ${index} || variables.unchanged || ` +
     `authorizer.group('apps').resource(${target(index)}.kind.lowerAscii() + 's')` +
@@ -35,34 +36,12 @@ const validation = (index: number) => ({
   reason: 'Forbidden',
 });
 
-export const restartPolicy = {
-  apiVersion: 'admissionregistration.k8s.io/v1',
-  kind: 'ValidatingAdmissionPolicy',
-  metadata: { name: POLICY_NAME, labels: { 'app.kubernetes.io/name': 'mtls-operator' } },
-  spec: {
-    // If the policy cannot be judged nobody gets a restart.
-    failurePolicy: 'Fail',
-    matchConstraints: {
-      resourceRules: [
-        {
-          apiGroups: [GROUP],
-          apiVersions: [VERSION],
-          operations: ['CREATE', 'UPDATE'],
-          resources: [workloadCertificateKind.plural],
-        },
-      ],
-    },
-    variables: [
-      { name: 'targets', expression: 'object.spec.?restart.orValue([])' },
-      { name: 'unchanged', expression: unchanged.join(' && ') },
-    ],
-    validations: Array.from({ length: MOST_RESTARTS }, (_, index) => validation(index)),
-  },
-};
+export const restartPolicy = admissionPolicy(POLICY_NAME, {
+  variables: [
+    { name: 'targets', expression: 'object.spec.?restart.orValue([])' },
+    { name: 'unchanged', expression: unchanged.join(' && ') },
+  ],
+  validations: Array.from({ length: MOST_RESTARTS }, (_, index) => validation(index)),
+});
 
-export const restartPolicyBinding = {
-  apiVersion: 'admissionregistration.k8s.io/v1',
-  kind: 'ValidatingAdmissionPolicyBinding',
-  metadata: { name: POLICY_NAME, labels: { 'app.kubernetes.io/name': 'mtls-operator' } },
-  spec: { policyName: POLICY_NAME, validationActions: ['Deny'] },
-};
+export const restartPolicyBinding = admissionBinding(POLICY_NAME);
