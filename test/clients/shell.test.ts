@@ -31,7 +31,7 @@ describe('with-files.sh', () => {
     put(version);
     const replacing = setInterval(() => put(++version), 50);
     try {
-      for (let time = 0; time < 100; time++) {
+      for (let time = 0; time < 100 || version <= 10; time++) {
         const { stdout } = await run('sh', [script('with-files.sh'), directory, ...print]);
         const versions = stdout.trim().split('\n');
         expect(versions).toHaveLength(4);
@@ -40,7 +40,6 @@ describe('with-files.sh', () => {
     } finally {
       clearInterval(replacing);
     }
-    expect(version).toBeGreaterThan(10);
   });
 
   test('takes a directory that is no volume of Kubernetes', async () => {
