@@ -38,6 +38,8 @@ describe('the record of a WorkloadCertificate', () => {
     ['not Ready', { conditions: [condition('Ready', 'False')] }, { ready: false }],
     ['a renewal time', { renewalTime: '2030-01-01T16:00:00Z' }, { renewalTime: Date.UTC(2030, 0, 1, 16) }],
     ['a renewal time that is none', { renewalTime: 'soon' }, { renewalTime: undefined }],
+    ['pods that use the Secret', { consumers: { pods: 1 } }, { consumers: true }],
+    ['no pods', { revision: 1 }, { consumers: false }],
     ['conditions that are none', { conditions: 'all is well' }, { ready: false, restarts: false }],
   ])('tells at a glance, with %s', (_, status, expected) => {
     expect(record({}, status)).toMatchObject(expected);

@@ -32,6 +32,8 @@ export interface CertificateRecord {
   readonly ready: boolean;
   /** Whether spec.restart names workloads, or the status tells of restarts: nearly always false. */
   readonly restarts: boolean;
+  /** Whether the status tells of pods that use the Secret. */
+  readonly consumers: boolean;
 }
 
 /** The status of an object that nobody has looked at yet. */
@@ -60,6 +62,7 @@ export function decodeCertificate(object: unknown): { key: string; value: Certif
     renewalTime: timeAt(status, 'renewalTime'),
     ready: conditionOf(status, 'Ready') === 'True',
     restarts: asRecord(spec)['restart'] !== undefined || conditionOf(status, 'Restarted') !== undefined,
+    consumers: property(status, 'consumers') !== undefined,
   };
   return { key: `${namespace}/${name}`, value };
 }

@@ -9,3 +9,4 @@ export { Pacer } from './pacer.ts';
 export { type CertificateDependencies, createCertificateReconciler } from './reconcile.ts';
 export { inspectSecret, readSecret, type SecretRecord } from './secretRecord.ts';
 export { issuedAtOf } from './validity.ts';
+export { writeStatus } from './writeStatus.ts';

@@ -2,21 +2,20 @@
 import { API_VERSION, setCondition, type WorkloadCertificate, workloadCertificateKind } from '../api/index.ts';
 import { iso } from '../authority/index.ts';
 import {
-  ApiError,
   type Clock,
   type EventRecorder,
-  isNotFound,
   isStatus,
   type Log,
   mergePatch,
   type Store,
   type Transport,
 } from '../kube/index.ts';
-import { type CertificateRecord, decodeCertificate, statusOf } from './certificateRecord.ts';
+import { type CertificateRecord, statusOf } from './certificateRecord.ts';
 import type { IssueDecision, Look } from './look.ts';
 import { describeIssue } from './reasons.ts';
 import type { SecretRecord } from './secretRecord.ts';
 import { certificateStatus, type Judgement } from './status.ts';
+import { writeStatus } from './writeStatus.ts';
 
 export interface TellerOptions {
   readonly transport: Transport;
@@ -128,15 +127,8 @@ export class Teller {
     const patch = mergePatch(before, after);
     if (patch === undefined) return;
     const { transport, certificates, quietly } = this.#options;
-    const path = workloadCertificateKind.path(record.namespace, record.name, 'status');
-    try {
-      const body = { metadata: { uid: record.uid }, status: patch };
-      const patched = decodeCertificate(await transport.request({ method: 'PATCH', path, body, signal }));
-      quietly(() => certificates.observe(patched.key, patched.value));
-    } catch (error) {
-      // Gone, or made anew under the same name: its own event brings it here.
-      if (!isNotFound(error) && !(error instanceof ApiError && error.status === 409)) throw error;
-    }
+    const written = await writeStatus(transport, record, patch, signal);
+    if (written !== undefined) quietly(() => certificates.observe(written.key, written.value));
   }
 }
 

@@ -1,20 +1,18 @@
 /** Tells in status.consumers, and as metrics, which pods run since before their certificate. Nothing else waits for it. */
-import { type Consumers, type WorkloadCertificateStatus, workloadCertificateKind } from '../api/index.ts';
+import type { Consumers, WorkloadCertificateStatus } from '../api/index.ts';
 import { issuedAt } from '../authority/index.ts';
 import {
   type CertificateRecord,
   type Claims,
-  decodeCertificate,
   readCertificate,
   type SecretRecord,
   secretKey,
+  writeStatus,
 } from '../certificate/index.ts';
 import {
-  ApiError,
   type Clock,
   createController,
   DueTimes,
-  isNotFound,
   type Log,
   type Metrics,
   mergePatch,
@@ -84,7 +82,7 @@ export class InventoryController {
     if (signal.aborted) return;
     this.#running = true;
     for (const [key, record] of certificates.entries()) {
-      if (this.#uses.of(secretKey(record)).size > 0 || record.status.includes('"consumers"')) this.#queue.add(key);
+      if (this.#uses.of(secretKey(record)).size > 0 || record.consumers) this.#queue.add(key);
     }
     const reconcile = (key: string, grace: AbortSignal) => this.#reconcile(key, grace);
     await createController({ name: 'inventory', queue: this.#queue, workers: 2, clock, metrics, log, reconcile }).run(
@@ -148,15 +146,8 @@ export class InventoryController {
     const patch = mergePatch(certificate.status, after);
     if (patch === undefined) return {};
     if (!this.#bucket.take()) return { requeueAt: clock.now() + BURST * PACE };
-    const path = workloadCertificateKind.path(record.namespace, record.name, 'status');
-    try {
-      const body = { metadata: { uid: record.uid }, status: patch };
-      const patched = decodeCertificate(await transport.request({ method: 'PATCH', path, body, signal }));
-      certificates.observe(patched.key, patched.value);
-    } catch (error) {
-      // Gone, or made anew under the same name: its own event brings it here.
-      if (!isNotFound(error) && !(error instanceof ApiError && error.status === 409)) throw error;
-    }
+    const written = await writeStatus(transport, record, patch, signal);
+    if (written !== undefined) certificates.observe(written.key, written.value);
     return {};
   }
 }
