@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { get } from '../cluster/http.ts';
 import type { Cluster, Command, ControlPlaneProcess } from '../cluster/index.ts';
@@ -13,6 +13,7 @@ import { containerdArgs, containerdSocket } from './containerd.ts';
 import { dnsArgs, dnsReadyUrl } from './dns.ts';
 import { pauseImage } from './images.ts';
 import { kubeletArgs, kubeletHealthUrl } from './kubelet.ts';
+import { machinePath } from './machine.ts';
 import type { Namespaces } from './namespaces.ts';
 import { proxyArgs, proxyHealthUrl } from './proxy.ts';
 
@@ -35,9 +36,16 @@ export async function startNode(parts: NodeParts, pause: Buffer): Promise<Node> 
   const inside = (name: string, command: Command, ready: (signal: AbortSignal) => Promise<boolean>) =>
     cluster.process(name, namespaces.enter(command), ready, { isChild: true });
   const socket = join(directory, containerdSocket);
+  // Started again, it looks for the shim of a container that runs in PATH alone, whatever runtime_path says, and gives up one whose shim is not there.
+  const path = `PATH=${dirname(programs.shim)}:${machinePath}`;
   const containerd = inside(
     'containerd',
-    [programs.containerd, ...containerdArgs(directory, { runtime: programs, addresses, pauseImage })],
+    [
+      '/usr/bin/env',
+      path,
+      programs.containerd,
+      ...containerdArgs(directory, { runtime: programs, addresses, pauseImage }),
+    ],
     () => takesConnections(socket),
   );
   const forKubelet = kubeletArgs(directory, {
