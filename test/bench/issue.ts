@@ -2,6 +2,7 @@
 
 import { printProgress } from '../support/progress.ts';
 import {
+  type Bench,
   cpuMilliseconds,
   createCertificates,
   createNamespace,
@@ -24,6 +25,9 @@ export interface IssueResult {
   readonly ratio: number;
   readonly operatorCpuMillisecondsPerCertificate: number;
   readonly bareCpuMillisecondsPerCertificate: number;
+  /** What a certificate costs the API server and etcd together, by the operator that starts before N certificates, and by the bare client. */
+  readonly serverCpuMillisecondsPerCertificate: number;
+  readonly bareServerCpuMillisecondsPerCertificate: number;
   /** Requests of the operator to the API server, by method, watches and the Lease included, over all rounds. */
   readonly operatorRequests: Readonly<Record<string, number>>;
 }
@@ -37,6 +41,8 @@ export async function measureIssuing(count: number, rounds: number): Promise<Iss
     const bare: number[] = [];
     const ourCpu: number[] = [];
     const bareCpu: number[] = [];
+    const serverCpu: number[] = [];
+    const bareServerCpu: number[] = [];
     const requests: Record<string, number> = {};
     // Makes the authority, and warms the API server up.
     await createNamespace(bench, 'warm');
@@ -49,6 +55,7 @@ export async function measureIssuing(count: number, rounds: number): Promise<Iss
       // The same watcher beside both: it costs the API server and the machine as much as a third of the work.
       const bareWatching = await transportFor(bench.cluster.kubeconfig);
       const bareWatcher = new ReadyWatcher(bareWatching, `bare-${round}`);
+      const bareServerBefore = serverCpuMilliseconds(bench);
       const result = await runScript('bare.ts', [
         bench.cluster.kubeconfig,
         `bare-${round}`,
@@ -56,6 +63,7 @@ export async function measureIssuing(count: number, rounds: number): Promise<Iss
         String(CONCURRENCY),
       ]);
       await bareWatcher.reached(count);
+      bareServerCpu.push((serverCpuMilliseconds(bench) - bareServerBefore) / count);
       bare.push(rateOf(bareWatcher.times));
       await bareWatcher.stop();
       await bareWatching.close();
@@ -76,7 +84,9 @@ export async function measureIssuing(count: number, rounds: number): Promise<Iss
       await watching.close();
       countRequests(await operator.metrics(), requests);
       await operator.stop();
-      ours.push(await throughput(bench, round, count));
+      const full = await throughput(bench, round, count);
+      ours.push(full.rate);
+      serverCpu.push(full.serverCpu);
       printProgress(
         `  round ${round + 1}: ${ours.at(-1)?.toFixed(0)} certificates/s, bare client ${bare.at(-1)?.toFixed(0)}`,
       );
@@ -93,6 +103,8 @@ export async function measureIssuing(count: number, rounds: number): Promise<Iss
       ratio: Math.round((certificatesPerSecond / bareCertificatesPerSecond) * 100) / 100,
       operatorCpuMillisecondsPerCertificate: quantile(ourCpu, 0.5),
       bareCpuMillisecondsPerCertificate: quantile(bareCpu, 0.5),
+      serverCpuMillisecondsPerCertificate: quantile(serverCpu, 0.5),
+      bareServerCpuMillisecondsPerCertificate: quantile(bareServerCpu, 0.5),
       operatorRequests: requests,
     };
   } finally {
@@ -101,18 +113,25 @@ export async function measureIssuing(count: number, rounds: number): Promise<Iss
 }
 
 /** Certificates that were created while no operator ran, issued by one that starts: nobody else loads the machine meanwhile. */
-async function throughput(bench: Awaited<ReturnType<typeof openBench>>, round: number, count: number): Promise<number> {
+async function throughput(bench: Bench, round: number, count: number) {
   const namespace = `full-${round}`;
   await createNamespace(bench, namespace);
   await createCertificates(bench, namespace, count);
   const watching = await transportFor(bench.cluster.kubeconfig);
   const watcher = new ReadyWatcher(watching, namespace);
+  const serverBefore = serverCpuMilliseconds(bench);
   const operator = await bench.operator({ noWait: true });
   await watcher.reached(count);
+  const serverCpu = (serverCpuMilliseconds(bench) - serverBefore) / count;
   await watcher.stop();
   await watching.close();
   await operator.stop();
-  return rateOf(watcher.times);
+  return { rate: rateOf(watcher.times), serverCpu };
+}
+
+function serverCpuMilliseconds({ cluster: { apiServer, etcd } }: Bench): number {
+  const of = ({ pid }: { pid: number | undefined }): number => (pid === undefined ? 0 : cpuMilliseconds(pid));
+  return of(apiServer) + of(etcd);
 }
 
 /** Per second, from the first status to the last: there is one certificate less than there are statuses. */
