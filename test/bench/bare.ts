@@ -1,12 +1,16 @@
 /**
- * The bare client: makes the same two writes per certificate as the operator (POST of a Secret of the same size, merge patch of a status of the same
- * size), with the same concurrency and the same watches open, and does nothing else. What it reaches is what the API server gives.
+ * The bare client: makes the same two writes per certificate as the operator (POST of the Secret, merge patch of the status), with the same concurrency and
+ * the same watches open, and does nothing else. What it reaches is what the API server gives.
  *
- * `node test/bench/bare.ts KUBECONFIG NAMESPACE COUNT CONCURRENCY`, prints its seconds as JSON.
+ * What it writes is what the operator wrote for a certificate that serves as the template: the API server parses what stands in a TLS Secret, so
+ * a filler of the same size would be cheaper.
+ *
+ * `node test/bench/bare.ts KUBECONFIG TEMPLATE_NAMESPACE NAMESPACE COUNT CONCURRENCY`, prints its seconds as JSON.
  */
 import { parseArgs } from 'node:util';
+import { z } from 'zod';
 import { workloadCertificateKind } from '../../src/api/index.ts';
-import { resourcePath } from '../../src/kube/index.ts';
+import { resourcePath, type Transport } from '../../src/kube/index.ts';
 import { inParallel, SECRETS, transportFor } from './harness.ts';
 
 export interface BareWrites {
@@ -14,56 +18,45 @@ export interface BareWrites {
   readonly status: Readonly<Record<string, unknown>>;
 }
 
-/** Bodies of the size that the operator writes. */
-export function bareWrites(namespace: string, index: number): BareWrites {
-  const name = `w${index}`;
-  const filler = (bytes: number): string => Buffer.alloc(bytes, 'x').toString('base64');
-  return {
+export type BareTemplate = (namespace: string, index: number) => BareWrites;
+
+const texts = z.record(z.string(), z.string());
+const secretSchema = z.object({
+  type: z.string(),
+  metadata: z.object({ labels: texts, annotations: texts }),
+  data: texts,
+});
+const certificateSchema = z.object({ status: z.record(z.string(), z.unknown()) });
+
+/** What the operator wrote for the certificate w0 of `namespace`. */
+export async function readTemplate(
+  transport: Transport,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<BareTemplate> {
+  const read = (path: string): Promise<unknown> => transport.request({ method: 'GET', path, signal });
+  const secret = secretSchema.parse(await read(resourcePath(SECRETS, namespace, 'w0-mtls')));
+  const { status } = certificateSchema.parse(await read(workloadCertificateKind.path(namespace, 'w0')));
+  const { labels, annotations } = secret.metadata;
+  return (of, index) => ({
     secret: {
       apiVersion: 'v1',
       kind: 'Secret',
       metadata: {
-        namespace,
-        name: `${name}-mtls`,
-        labels: { 'mtls-operator.io/purpose': 'workload-certificate' },
-        annotations: {
-          'mtls-operator.io/certificate': name,
-          'mtls-operator.io/authority': 'default',
-          'mtls-operator.io/template': '{"labels":[],"annotations":[]}',
-          'mtls-operator.io/revision': '1',
-        },
+        namespace: of,
+        name: `w${index}-mtls`,
+        labels,
+        annotations: { ...annotations, 'mtls-operator.io/certificate': `w${index}` },
       },
-      type: 'kubernetes.io/tls',
-      data: { 'tls.crt': filler(1500), 'tls.key': filler(241), 'ca.crt': filler(700) },
+      type: secret.type,
+      data: secret.data,
     },
-    status: {
-      conditions: [
-        condition(
-          'Ready',
-          'True',
-          'Ready',
-          'certificate 65FE321982281F15D94D3C7F87F8E70A is valid until 2026-11-23T18:06:33Z',
-        ),
-        condition('Issuing', 'False', 'Issued', 'revision 1 is issued'),
-      ],
-      observedGeneration: 1,
-      secretName: `${name}-mtls`,
-      revision: 1,
-      notBefore: '2026-11-22T18:01:33Z',
-      notAfter: '2026-11-23T18:06:33Z',
-      serialNumber: '65FE321982281F15D94D3C7F87F8E70A',
-      renewalTime: '2026-11-23T09:24:01Z',
-      authorityFingerprint: '11bb8d9e082786b00066981044bdf62596ea67b189240122235dccd587cc1239',
-    },
-  };
-}
-
-function condition(type: string, status: string, reason: string, message: string) {
-  return { type, status, reason, message, observedGeneration: 1, lastTransitionTime: '2026-11-22T18:06:33Z' };
+    status: { ...status, secretName: `w${index}-mtls` },
+  });
 }
 
 if (import.meta.main) {
-  const [kubeconfig = '', namespace = '', count = '0', concurrency = '16'] = parseArgs({
+  const [kubeconfig = '', templateNamespace = '', namespace = '', count = '0', concurrency = '16'] = parseArgs({
     allowPositionals: true,
   }).positionals;
   const transport = await transportFor(kubeconfig, Number(concurrency) + 4);
@@ -85,6 +78,7 @@ if (import.meta.main) {
     watch(resourcePath(SECRETS), { labelSelector: 'mtls-operator.io/purpose=workload-certificate' }),
   ];
   const { signal } = stop;
+  const bareWrites = await readTemplate(transport, templateNamespace, signal);
   // Connections and code are warm before the clock starts.
   await inParallel(64, Number(concurrency), async () => {
     await transport.request({ method: 'GET', path: workloadCertificateKind.path(namespace, 'w0'), signal });
