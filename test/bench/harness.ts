@@ -32,6 +32,8 @@ export interface Bench {
   readonly cluster: Cluster;
   readonly transport: Transport;
   readonly signal: AbortSignal;
+  /** Of the operator's own service account. */
+  readonly operatorKubeconfig: string;
   /** Starts the bundled operator; its wall clock jumps by `clockOffsetMs` at once, or by `jumpMs` when the process gets SIGUSR2. */
   operator(options?: {
     clockOffsetMs?: number;
@@ -48,7 +50,7 @@ export async function openBench(): Promise<Bench> {
   await installOperator(cluster);
   const transport = await transportFor(cluster.kubeconfig);
   // A token, as in a pod: a client certificate is verified at each request, which costs the API server 5 % of all that a certificate costs it.
-  const kubeconfig = await cluster.kubeconfigForServiceAccount({
+  const operatorKubeconfig = await cluster.kubeconfigForServiceAccount({
     namespace: OPERATOR_NAMESPACE,
     name: 'mtls-operator',
   });
@@ -56,6 +58,7 @@ export async function openBench(): Promise<Bench> {
     cluster,
     transport,
     signal: new AbortController().signal,
+    operatorKubeconfig,
     async operator({
       clockOffsetMs = 0,
       jumpMs = 0,
@@ -71,7 +74,7 @@ export async function openBench(): Promise<Bench> {
             ];
       const program = [...operatorNodeFlags, ...script, bundle];
       return await startOperatorProcess(cluster, {
-        kubeconfig,
+        kubeconfig: operatorKubeconfig,
         env: operatorEnvironment,
         program,
         flags,
