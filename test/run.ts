@@ -6,11 +6,7 @@ import { findOrBuildNode, prepareMachine } from './node/index.ts';
 import { goProgram, goProgramDirectories } from './support/goProgram.ts';
 import { helmProgram } from './support/helm.ts';
 import { printProgress } from './support/progress.ts';
-import { Tally } from './support/tally.ts';
-
-// A log is not a terminal, even where CI=true makes libraries believe that it takes colours. Before vitest is loaded: it looks once.
-if (!process.stdout.isTTY && process.env['FORCE_COLOR'] === undefined) process.env['NO_COLOR'] = '1';
-const { createVitest, parseCLI } = await import('vitest/node');
+import { runTests } from './support/runTests.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -47,34 +43,4 @@ async function prepare(files: readonly string[]): Promise<void> {
     await prepareForDocker(printProgress).catch((error: Error) => printProgress(error.message));
 }
 
-async function main(): Promise<number> {
-  const { filter, options } = parseCLI(['vitest', ...process.argv.slice(2)]);
-  const tally = new Tally(process.stdout.isTTY ? undefined : printProgress);
-  const vitest = await createVitest({
-    ...options,
-    root,
-    config: join(root, 'test', 'vitest.config.ts'),
-    watch: false,
-    reporters: ['default', tally],
-  });
-  try {
-    const specifications = await vitest.globTestSpecifications(filter);
-    if (specifications.length === 0) {
-      process.stderr.write(`No test file matches ${filter.join(' ')}\n`);
-    } else {
-      await prepare(specifications.map((specification) => specification.moduleId));
-      await vitest.start(filter);
-    }
-  } finally {
-    await vitest.close();
-  }
-  process.stdout.write(`${tally.summary()}\n`);
-  return tally.succeeded ? 0 : 1;
-}
-
-try {
-  process.exitCode = await main();
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n0 passed, 1 failed\n`);
-  process.exitCode = 1;
-}
+process.exitCode = await runTests(join(root, 'test', 'vitest.config.ts'), process.argv.slice(2), prepare);

@@ -225,7 +225,7 @@ async function buildWithGo(
 
 // What Kubernetes' own build scripts set. A module carries no commit, so like a build from a source archive it says `archive`; the date is the
 // release's, so that the same modules give the same programs.
-function linkerValues(version: string, date: string): Record<string, string> {
+export function linkerValues(version: string, date: string): Record<string, string> {
   const [, major = '', minor = ''] = /^v(\d+)\.(\d+)/.exec(version) ?? [];
   const values = {
     gitVersion: version,

@@ -2,27 +2,20 @@
  * Stand-ins for the base images of the Dockerfile, which lie in registries that tests do not need: made of Debian packages, Node and npm. They have the names that the Dockerfile
  * asks for, so that it is built as it stands.
  */
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Dockerd } from '../docker/dockerd.ts';
-import { isIntact, keyedDirectory, putIntoCache } from '../support/cache.ts';
 import { run } from '../support/command.ts';
-import { withLock } from '../support/lock.ts';
-import { type Progress, withProgress } from '../support/progress.ts';
+import type { Progress } from '../support/progress.ts';
+import { place, type Rootfs, rootfsArchive } from './rootfs.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const nodeBinary = join(root, 'node_modules', `node-linux-${arch()}`, 'bin', 'node');
 const machineCertificates = '/etc/ssl/certs/ca-certificates.crt';
 const npmVersion = '11.6.2';
 
-interface Base {
-  readonly name: string;
-  readonly packages: readonly string[];
-  /** As mmdebstrap names it: `extract` runs no script and brings no shell. */
-  readonly variant: 'minbase' | 'extract';
-  /** Adds what is not a Debian package. */
-  readonly complete: (rootfs: string) => Promise<void>;
+interface Base extends Rootfs {
   /** Lines of a Dockerfile for the image's configuration. */
   readonly changes: readonly string[];
 }
@@ -62,53 +55,15 @@ const bases = [buildBase, runtimeBase];
 /** What their content depends on, as far as we choose it. */
 export function baseIngredients(): string[] {
   const node = readFileSync(join(root, 'node_modules', `node-linux-${arch()}`, 'package.json'), 'utf8');
-  return [readFileSync(import.meta.filename, 'utf8'), node];
+  const sources = [import.meta.filename, join(import.meta.dirname, 'rootfs.ts')];
+  return [...sources.map((file) => readFileSync(file, 'utf8')), node];
 }
 
 /** Gives a daemon the base images. They are made once, in half a minute each, and cached. */
 export async function loadBases(dockerd: Dockerd, progress: Progress): Promise<void> {
   for (const base of bases) {
-    const archive = await archiveOf(base, progress);
+    const archive = await rootfsArchive(base, baseIngredients(), progress);
     const changes = base.changes.flatMap((change) => ['--change', change]);
     await dockerd.docker(['import', ...changes, archive, base.name]);
   }
-}
-
-async function archiveOf(base: Base, progress: Progress): Promise<string> {
-  const label = base.name.replace(/[^a-z0-9.-]+/g, '-');
-  const cache = keyedDirectory('images', label, baseIngredients());
-  const archive = join(cache, 'rootfs.tar');
-  if (await isIntact(archive, false)) return archive;
-  await withLock(join(cache, 'lock'), `making ${base.name}`, progress, async () => {
-    if (await isIntact(archive, false)) return;
-    const work = mkdtempSync(join(cache, 'making-'));
-    try {
-      await withProgress(progress, `Making a stand-in for the image ${base.name}`, async () => {
-        const rootfs = join(work, 'rootfs');
-        const include = `--include=${base.packages.join(',')}`;
-        // Without apt's lists and what dpkg needs to be run again.
-        const lean = ['--customize-hook=rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*'];
-        await run('mmdebstrap', ['--mode=root', `--variant=${base.variant}`, include, ...lean, 'bookworm', rootfs]);
-        await base.complete(rootfs);
-        await run('tar', [
-          '--create',
-          '--numeric-owner',
-          `--file=${join(work, 'rootfs.tar')}`,
-          `--directory=${rootfs}`,
-          '.',
-        ]);
-      });
-      await putIntoCache(join(work, 'rootfs.tar'), archive, 'mmdebstrap');
-    } finally {
-      rmSync(work, { recursive: true, force: true });
-    }
-  });
-  return archive;
-}
-
-function place(source: string, target: string, mode = 0o644): void {
-  mkdirSync(dirname(target), { recursive: true });
-  rmSync(target, { force: true });
-  copyFileSync(source, target);
-  chmodSync(target, mode);
 }

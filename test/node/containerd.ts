@@ -25,7 +25,7 @@ export function containerdArgs(
   return [`--config=${config}`];
 }
 
-export function podNetwork(addresses: Addresses): object {
+export function podNetwork(addresses: Pick<Addresses, 'pods'>): object {
   return {
     cniVersion: '1.0.0',
     name: 'pods',

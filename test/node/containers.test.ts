@@ -1,13 +1,18 @@
 // examples/containers as two pods: a Go server and a Go client that know each other by single-label names, on a real kubelet, through a renewal.
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
 import type { Cluster } from '../cluster/index.ts';
-import { goProgram } from '../support/goProgram.ts';
 import { installOperator, type OperatorProcess, startOperatorProcess } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
-import { makeImage } from './image.ts';
+import {
+  type GreetingsLine,
+  greetingsImage,
+  greetingsPod,
+  lastLine,
+  makeGreetingsImage,
+  mounted,
+} from './greetings.ts';
 import { startClusterWithNode } from './index.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -20,13 +25,7 @@ let operator: OperatorProcess;
 beforeAll(async () => {
   const started = await startClusterWithNode({ log: printProgress });
   cluster = started.cluster;
-  const [server, client] = await Promise.all(
-    ['server', 'client'].map((role) => goProgram(join(root, 'examples', 'go'), printProgress, role)),
-  );
-  const files = { '/server': server ?? '', '/client': client ?? '' };
-  await started.node.load(
-    makeImage({ name: 'localhost/greetings:1', files, entrypoint: ['/server'], user: '65532:65532' }),
-  );
+  await started.node.load(await makeGreetingsImage(greetingsImage, printProgress));
   await installOperator(cluster);
   operator = await startOperatorProcess(cluster);
   // The pods come first: they wait for their Secrets.
@@ -44,34 +43,13 @@ afterAll(async () => {
 
 const kubectl = (...args: readonly string[]): Promise<string> => cluster.kubectl([...args, '-n', NAMESPACE]);
 
-const lineSchema = z.looseObject({ msg: z.string() });
-type Line = z.output<typeof lineSchema>;
-
-async function last(pod: string, msg: string): Promise<Line | undefined> {
-  const lines = (await kubectl('logs', pod)).trim().split('\n').filter(Boolean);
-  return lines.map((line) => lineSchema.parse(JSON.parse(line))).findLast((line) => line.msg === msg);
-}
+const last = async (pod: string, msg: string): Promise<GreetingsLine | undefined> =>
+  lastLine(await kubectl('logs', pod), msg);
 
 /** One connection from a pod of its own. @returns what it said. */
 async function visit(name: string, secretName: string, connect = 'greeter:8443'): Promise<string> {
-  const pod = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, namespace: NAMESPACE },
-    spec: {
-      restartPolicy: 'Never',
-      securityContext: { runAsNonRoot: true, runAsUser: 65_532, fsGroup: 65_532 },
-      containers: [
-        {
-          name: 'main',
-          image: 'localhost/greetings:1',
-          command: ['/client', '-connect', connect, '-times', '1'],
-          volumeMounts: [{ name: 'mtls', mountPath: '/var/run/mtls', readOnly: true }],
-        },
-      ],
-      volumes: [{ name: 'mtls', secret: { secretName, defaultMode: 0o440 } }],
-    },
-  };
+  const command = ['/client', '-connect', connect, '-times', '1'];
+  const pod = greetingsPod({ name, namespace: NAMESPACE, command, files: mounted(secretName), once: true });
   await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(pod) });
   await waitFor(`pod ${name} to end`, async () =>
     ['Succeeded', 'Failed'].includes(await kubectl('get', 'pod', name, '-o', 'jsonpath={.status.phase}')),

@@ -6,14 +6,17 @@ import { type TarFile, tarArchive } from './tar.ts';
 export interface ImageSpec {
   /** With registry and tag: `localhost/pause:1`. Not `latest`, which a kubelet would look for in a registry. */
   readonly name: string;
-  /** Places in the image, and the programs on this machine that go there: statically linked, since there is nothing else. */
+  /** Places in the image, and the programs on this machine that go there: statically linked, unless there is a root file system. */
   readonly files: Readonly<Record<string, string>>;
-  readonly entrypoint: readonly string[];
+  /** Path of a tar archive that lies below them. */
+  readonly rootfs?: string;
+  /** Default none: whoever runs it says what. */
+  readonly entrypoint?: readonly string[];
   /** Default root. */
   readonly user?: string;
 }
 
-/** An image of one layer as an OCI archive, as `Node.load` takes it. The same files always give the same bytes. */
+/** An image as an OCI archive, as `Node.load` takes it. The same files always give the same bytes. */
 export function makeImage(spec: ImageSpec): Buffer {
   const blobs: TarFile[] = [];
   const blob = (mediaType: string, content: Buffer) => {
@@ -22,27 +25,29 @@ export function makeImage(spec: ImageSpec): Buffer {
     return { mediaType, digest: `sha256:${hash}`, size: content.length };
   };
   const json = (value: unknown) => Buffer.from(JSON.stringify(value));
-  const layer = blob(
-    'application/vnd.oci.image.layer.v1.tar',
-    tarArchive(
-      Object.entries(spec.files).map(([path, source]) => ({
-        path: path.replace(/^\/+/, ''),
-        content: readFileSync(source),
-        mode: 0o755,
-      })),
-    ),
+  const files = tarArchive(
+    Object.entries(spec.files).map(([path, source]) => ({
+      path: path.replace(/^\/+/, ''),
+      content: readFileSync(source),
+      mode: 0o755,
+    })),
   );
+  const below = spec.rootfs === undefined ? [] : [readFileSync(spec.rootfs)];
+  const layers = [...below, files].map((layer) => blob('application/vnd.oci.image.layer.v1.tar', layer));
   const config = blob(
     'application/vnd.oci.image.config.v1+json',
     json({
       architecture: arch() === 'x64' ? 'amd64' : arch(),
       os: 'linux',
-      config: { Entrypoint: spec.entrypoint, ...(spec.user === undefined ? {} : { User: spec.user }) },
-      rootfs: { type: 'layers', diff_ids: [layer.digest] },
+      config: {
+        ...(spec.entrypoint === undefined ? {} : { Entrypoint: spec.entrypoint }),
+        ...(spec.user === undefined ? {} : { User: spec.user }),
+      },
+      rootfs: { type: 'layers', diff_ids: layers.map(({ digest }) => digest) },
     }),
   );
   const manifestType = 'application/vnd.oci.image.manifest.v1+json';
-  const manifest = blob(manifestType, json({ schemaVersion: 2, mediaType: manifestType, config, layers: [layer] }));
+  const manifest = blob(manifestType, json({ schemaVersion: 2, mediaType: manifestType, config, layers }));
   const annotations = { 'io.containerd.image.name': spec.name };
   const index = { schemaVersion: 2, manifests: [{ ...manifest, annotations }] };
   return tarArchive([

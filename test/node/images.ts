@@ -17,6 +17,11 @@ export async function makeProbeImage(progress: Progress = noProgress): Promise<B
   return await imageOf(probeImage, 'probe', progress);
 }
 
+/** Path of what it runs. */
+export function pauseProgram(progress: Progress = noProgress): Promise<string> {
+  return goProgram(join(import.meta.dirname, 'pause'), progress);
+}
+
 async function imageOf(name: string, program: string, progress: Progress): Promise<Buffer> {
   const path = await goProgram(join(import.meta.dirname, program), progress);
   return makeImage({ name, files: { [`/${program}`]: path }, entrypoint: [`/${program}`], user: '65532:65532' });

@@ -12,7 +12,8 @@ import { machinePath } from './machine.ts';
 // finds files there that hold what it wants to see, and changes nothing.
 const hidden = ['/run', '/var/lib', '/var/log'] as const;
 
-const settings = {
+/** What a kubelet wants to see in /proc/sys, and writes there where it sees something else. */
+export const kernelSettings = {
   'kernel/panic': 10,
   'kernel/panic_on_oops': 1,
   'kernel/keys/root_maxkeys': 1_000_000,
@@ -26,7 +27,7 @@ set -eu
 directory=$1
 mount --make-rshared /
 for place in ${hidden.join(' ')}; do mount --bind "$directory$place" "$place"; done
-for setting in ${Object.keys(settings).join(' ')}; do
+for setting in ${Object.keys(kernelSettings).join(' ')}; do
   if [ -e "/proc/sys/$setting" ]; then mount --bind "$directory/sys/$setting" "/proc/sys/$setting"; fi
 done
 ip link set lo up
@@ -52,7 +53,7 @@ export async function makeNamespaces(guarded: GuardedDirectory, directory: strin
       throw new Error(`a node's files cannot lie below ${place}: set TMPDIR to another folder`);
     mkdirSync(join(directory, place), { recursive: true, mode: 0o755 });
   }
-  for (const [setting, value] of Object.entries(settings)) {
+  for (const [setting, value] of Object.entries(kernelSettings)) {
     const file = join(directory, 'sys', setting);
     mkdirSync(join(file, '..'), { recursive: true });
     writeFileSync(file, `${value}\n`);

@@ -124,6 +124,11 @@ export class Node {
     });
   }
 
+  /** Ends a container's process without warning, by the container's id. */
+  async kill(container: string): Promise<void> {
+    await this.#ctr(['tasks', 'kill', '--signal=SIGKILL', container]);
+  }
+
   /** Names of the images that pods can use. */
   async images(): Promise<readonly string[]> {
     const names = (await this.#ctr(['images', 'list', '--quiet'])).trim().split('\n');

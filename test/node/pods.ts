@@ -32,6 +32,29 @@ export const mounting = (secretName: string) => ({
   spec: { volumes: [{ name: 'secret', secret: { secretName } }] },
 });
 
+/** A Deployment of two pods, with its Service, that serves TLS on port 8443 with what is in the Secret when it starts. */
+export function programThatCannotReload(name: string, secretName: string): readonly object[] {
+  const labels = { app: name };
+  const { container, spec } = mounting(secretName);
+  const main = {
+    name: 'main',
+    image: probeImage,
+    args: ['tls', ':8443', '/mnt'],
+    readinessProbe: { tcpSocket: { port: 8443 }, periodSeconds: 1 },
+    ...container,
+  };
+  const template = { metadata: { labels }, spec: { terminationGracePeriodSeconds: 0, containers: [main], ...spec } };
+  return [
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name },
+      spec: { replicas: 2, selector: { matchLabels: labels }, template },
+    },
+    { apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { selector: labels, ports: [{ port: 8443 }] } },
+  ];
+}
+
 const podSchema = z.object({
   status: z.object({
     podIP: z.string().default(''),

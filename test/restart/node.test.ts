@@ -4,13 +4,12 @@ import { findCondition } from '../../src/api/index.ts';
 import { inventoryRules, restartRules } from '../../src/api/rbac.ts';
 import { makeWorkspace } from '../certificate/verifiers.ts';
 import { inSeconds, World, waitFor } from '../certificate/world.ts';
-import { makeProbeImage, probeImage, startClusterWithNode } from '../node/index.ts';
-import { mounting, Pods, probePod } from '../node/pods.ts';
+import { makeProbeImage, startClusterWithNode } from '../node/index.ts';
+import { mounting, Pods, probePod, programThatCannotReload } from '../node/pods.ts';
 import { installOperator, operatorUser } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
 
 const NAMESPACE = 'default';
-const labels = { app: 'web' };
 
 let world: World;
 let pods: Pods;
@@ -33,40 +32,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => world?.[Symbol.asyncDispose]());
-
-/** Serves with what is in the Secret when it starts. */
-const deployment = {
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name: 'web' },
-  spec: {
-    replicas: 2,
-    selector: { matchLabels: labels },
-    template: {
-      metadata: { labels },
-      spec: {
-        terminationGracePeriodSeconds: 0,
-        containers: [
-          {
-            name: 'main',
-            image: probeImage,
-            args: ['tls', ':8443', '/mnt'],
-            readinessProbe: { tcpSocket: { port: 8443 }, periodSeconds: 1 },
-            ...mounting('web').container,
-          },
-        ],
-        ...mounting('web').spec,
-      },
-    },
-  },
-};
-
-const service = {
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { name: 'web' },
-  spec: { selector: labels, ports: [{ port: 8443 }] },
-};
 
 async function renew(): Promise<string> {
   const { revision } = await world.secret(NAMESPACE, 'web');
@@ -104,7 +69,7 @@ async function restartedFor(serialNumber: string): Promise<void> {
 }
 
 test('a program that cannot reload serves the old certificate until its Deployment is restarted, then the new one', async () => {
-  await pods.apply(deployment, service);
+  await pods.apply(...programThatCannotReload('web', 'web'));
   await world.createSimple(NAMESPACE, 'web');
   await world.createSimple(NAMESPACE, 'client');
   await pods.apply(probePod('client', ['serial', 'web.default.svc:8443', '/mnt'], mounting('client')));

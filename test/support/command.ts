@@ -20,19 +20,24 @@ export class CommandError extends Error {
 }
 
 export interface CommandOptions extends Pick<SpawnOptions, 'cwd' | 'env' | 'signal'> {
+  /** Standard input (default empty). */
+  readonly input?: string | undefined;
   /** Called with each line of stderr as it comes. */
   readonly onErrorLine?: (line: string) => void;
   /** Starts the process (default: as any child), for example so that it ends with a guarded directory; takes no `signal`. */
   readonly launch?: ((command: readonly [string, ...string[]], options: LaunchOptions) => ChildProcess) | undefined;
 }
 
-type LaunchOptions = Pick<SpawnOptions, 'cwd' | 'env'> & { readonly stdio: ['ignore', 'pipe', 'pipe'] };
+type LaunchOptions = Pick<SpawnOptions, 'cwd' | 'env'> & { readonly stdio: ['ignore' | 'pipe', 'pipe', 'pipe'] };
 
-/** Runs a command without a shell, its input empty, and resolves with what it wrote. @throws CommandError with everything that it wrote. */
+/** Runs a command without a shell and resolves with what it wrote. @throws CommandError with everything that it wrote. */
 export function run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-  const { onErrorLine, launch = ([first, ...words], how) => spawn(first, words, how), ...rest } = options;
+  const { input, onErrorLine, launch = ([first, ...words], how) => spawn(first, words, how), ...rest } = options;
   return new Promise((resolve, reject) => {
-    const child = launch([command, ...args], { ...rest, stdio: ['ignore', 'pipe', 'pipe'] });
+    const stdin = input === undefined ? 'ignore' : 'pipe';
+    const child = launch([command, ...args], { ...rest, stdio: [stdin, 'pipe', 'pipe'] });
+    child.stdin?.on('error', () => {}); // it ended without reading: its exit code tells
+    child.stdin?.end(input);
     let stdout = '';
     let stderr = '';
     let line = '';

@@ -1,7 +1,7 @@
 /** The real helm, built from its Go module: test/helm/go.mod pins the version. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Cluster } from '../cluster/index.ts';
+import type { Cluster, Command } from '../cluster/index.ts';
 import { run } from './command.ts';
 import { goTool } from './goProgram.ts';
 import { noProgress, type Progress } from './progress.ts';
@@ -22,8 +22,16 @@ export function helmProgram(progress: Progress = noProgress): Promise<string> {
 /** Runs helm and resolves with its stdout. @throws CommandError */
 export type Helm = (...args: readonly string[]) => Promise<string>;
 
-/** helm with nothing of the user's: no repositories, no plugins, no kubeconfig but the cluster's. @param home for its caches */
-export async function helmFor(home: string, cluster?: Pick<Cluster, 'kubeconfig'>): Promise<Helm> {
+/**
+ * helm with nothing of the user's: no repositories, no plugins, no kubeconfig but the cluster's.
+ * @param home for its caches
+ * @param enter the words that run a command where the cluster can be reached, if that is not here
+ */
+export async function helmFor(
+  home: string,
+  cluster?: Pick<Cluster, 'kubeconfig'>,
+  enter: (command: Command) => Command = (command) => command,
+): Promise<Helm> {
   const program = await helmProgram();
   mkdirSync(home, { recursive: true });
   const env = {
@@ -34,5 +42,8 @@ export async function helmFor(home: string, cluster?: Pick<Cluster, 'kubeconfig'
     HELM_DATA_HOME: join(home, 'data'),
     KUBECONFIG: cluster?.kubeconfig ?? join(home, 'none'),
   };
-  return async (...args) => (await run(program, args, { env, cwd: home })).stdout;
+  return async (...args) => {
+    const [first, ...words] = enter([program, ...args]);
+    return (await run(first, words, { env, cwd: home })).stdout;
+  };
 }

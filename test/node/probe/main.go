@@ -18,6 +18,7 @@ const usage = `usage: probe watch <file>               prints the file's content
        probe ask <address>...           prints what is answered to a TCP connection, asking each until it answers
        probe tls <address> <folder>     serves TLS with tls.crt and tls.key as they are when it starts, and never reads them again
        probe serial <address> <folder>  prints the serial number of the certificate at a TLS server whenever it is another, verified with ca.crt
+       probe anonymous <address> <folder>  makes one HTTPS request without a certificate, the server's verified with ca.crt, and prints the answer or what is wrong
        probe api <path>                 prints what the API server answers to the pod's service account`
 
 const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount/"
@@ -40,6 +41,8 @@ func main() {
 		fail(serveTLS(argument, os.Args[3]))
 	case "serial":
 		watchSerial(argument, os.Args[3])
+	case "anonymous":
+		fmt.Println(anonymous(argument, os.Args[3]))
 	case "api":
 		answer, err := api(argument)
 		if err != nil {
@@ -153,12 +156,10 @@ func watchSerial(address, folder string) {
 
 // serialAt returns it in the notation of openssl: capital hexadecimal, whole bytes.
 func serialAt(address, folder string) (string, error) {
-	ca, err := os.ReadFile(folder + "/ca.crt")
+	roots, err := rootsIn(folder)
 	if err != nil {
 		return "", err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	connection, err := tls.DialWithDialer(&dialer, "tcp", address, &tls.Config{RootCAs: roots})
 	if err != nil {
@@ -168,8 +169,36 @@ func serialAt(address, folder string) (string, error) {
 	return fmt.Sprintf("%X", connection.ConnectionState().PeerCertificates[0].SerialNumber.Bytes()), nil
 }
 
+func rootsIn(folder string) (*x509.CertPool, error) {
+	ca, err := os.ReadFile(folder + "/ca.crt")
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	return roots, nil
+}
+
+// In TLS 1.3 a client learns that it was refused when it reads, not by its handshake: so a whole request is made.
+func anonymous(address, folder string) string {
+	roots, err := rootsIn(folder)
+	if err != nil {
+		return err.Error()
+	}
+	client := http.Client{
+		Timeout:   10 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
+	}
+	answer, err := client.Get("https://" + address + "/")
+	if err != nil {
+		return err.Error()
+	}
+	defer answer.Body.Close()
+	return answer.Status
+}
+
 func api(path string) (string, error) {
-	ca, err := os.ReadFile(serviceAccount + "ca.crt")
+	roots, err := rootsIn(serviceAccount)
 	if err != nil {
 		return "", err
 	}
@@ -177,8 +206,6 @@ func api(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
 	client := http.Client{
 		Timeout:   10 * time.Second,
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},

@@ -1,0 +1,4 @@
+import { startOwnNode } from './ownNode.ts';
+import { testEndToEnd } from './suite.ts';
+
+testEndToEnd(startOwnNode);
