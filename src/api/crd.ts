@@ -1,7 +1,17 @@
 /** The CustomResourceDefinitions of our kinds. */
 import type * as z from 'zod';
 import { certificateAuthoritySpecSchema, certificateAuthorityStatusSchema } from './certificateAuthority.ts';
-import { certificateAuthorityKind, GROUP, type Kind, VERSION, workloadCertificateKind } from './kinds.ts';
+import {
+  certificateAuthorityKind,
+  GROUP,
+  type Kind,
+  mtlsPolicyKind,
+  mtlsRolloutKind,
+  VERSION,
+  workloadCertificateKind,
+} from './kinds.ts';
+import { mtlsPolicySpecSchema, mtlsPolicyStatusSchema } from './mtlsPolicy.ts';
+import { mtlsRolloutSpecSchema, mtlsRolloutStatusSchema } from './mtlsRollout.ts';
 import { field } from './rules.ts';
 import { type StructuralSchema, structuralSchema, type ValidationRule } from './schema.ts';
 import { workloadCertificateSpecSchema, workloadCertificateStatusSchema } from './workloadCertificate.ts';
@@ -22,7 +32,9 @@ export interface KindDefinition {
   readonly columns: readonly PrinterColumn[];
 }
 
-const ready = (property: 'status' | 'reason'): string => `.status.conditions[?(@.type=="Ready")].${property}`;
+const condition = (type: string, property: 'status' | 'reason'): string =>
+  `.status.conditions[?(@.type=="${type}")].${property}`;
+const ready = (property: 'status' | 'reason'): string => condition('Ready', property);
 const age: PrinterColumn = {
   name: 'Age',
   type: 'date',
@@ -99,6 +111,81 @@ const certificateAuthorityColumns: readonly PrinterColumn[] = [
   },
 ];
 
+const mtlsPolicyColumns: readonly PrinterColumn[] = [
+  {
+    name: 'Accepted',
+    type: 'string',
+    description: 'Whether the policy is taken into account.',
+    jsonPath: condition('Accepted', 'status'),
+  },
+  { name: 'Mode', type: 'string', description: 'The mode that it asks for.', jsonPath: '.spec.mode' },
+  {
+    name: 'Effective',
+    type: 'string',
+    description: 'The mode that it comes to, with what it inherits.',
+    jsonPath: '.status.effective.mode',
+  },
+  {
+    name: 'Enforced',
+    type: 'string',
+    description: 'Whether sidecars do what it says.',
+    jsonPath: condition('Enforced', 'status'),
+  },
+  age,
+  {
+    name: 'Scope',
+    type: 'string',
+    description: 'Mesh, Namespace or Workload.',
+    jsonPath: '.status.effective.scope',
+    priority: 1,
+  },
+  {
+    name: 'Pods',
+    type: 'integer',
+    description: 'Pods for which it decides the mode of some port.',
+    jsonPath: '.status.effective.pods',
+    priority: 1,
+  },
+  {
+    name: 'Minimum',
+    type: 'string',
+    description: 'The mode that no namespace can go under.',
+    jsonPath: '.spec.minimum',
+    priority: 1,
+  },
+  {
+    name: 'Next Change',
+    type: 'string',
+    description: 'When the next of its entries ends.',
+    jsonPath: '.status.effective.nextChange',
+    priority: 1,
+  },
+  {
+    name: 'Reason',
+    type: 'string',
+    description: 'Why it is enforced or not.',
+    jsonPath: condition('Enforced', 'reason'),
+    priority: 1,
+  },
+];
+
+const mtlsRolloutColumns: readonly PrinterColumn[] = [
+  {
+    name: 'Settled',
+    type: 'string',
+    description: 'Whether every port is in the mode that policies ask for.',
+    jsonPath: condition('Settled', 'status'),
+  },
+  age,
+  {
+    name: 'Reason',
+    type: 'string',
+    description: 'Why it is settled or not.',
+    jsonPath: condition('Settled', 'reason'),
+    priority: 1,
+  },
+];
+
 /** Names of authorities become values of labels. */
 const authorityNameRule: ValidationRule = {
   rule: 'size(self.metadata.name) <= 63',
@@ -148,6 +235,23 @@ export const kindDefinitions: readonly KindDefinition[] = [
     certificateAuthorityStatusSchema,
     certificateAuthorityColumns,
     [authorityNameRule],
+  ),
+  define(
+    mtlsPolicyKind,
+    'An MTLSPolicy says which ports take mutual TLS, plaintext or both: of some pods by their labels, of its namespace, or, in the ' +
+      'operator’s namespace and without a selector, of the whole mesh. Nothing enforces it yet: this version of the operator has no ' +
+      'sidecars, judges policies and says in their status what they come to.',
+    mtlsPolicySpecSchema,
+    mtlsPolicyStatusSchema,
+    mtlsPolicyColumns,
+  ),
+  define(
+    mtlsRolloutKind,
+    'An MTLSRollout is the operator’s own record, one for each namespace, of how far each workload and port is switched to the mode that ' +
+      'policies ask for. It is there to be read. Nothing writes it yet: this version of the operator has no sidecars.',
+    mtlsRolloutSpecSchema,
+    mtlsRolloutStatusSchema,
+    mtlsRolloutColumns,
   ),
 ];
 

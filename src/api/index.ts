@@ -22,11 +22,24 @@ export {
   GROUP,
   type Kind,
   kinds,
+  mtlsPolicyKind,
+  mtlsRolloutKind,
   VERSION,
   workloadCertificateKind,
 } from './kinds.ts';
 export { AUTHORITY_FINALIZER, annotations, FIELD_MANAGER, labels, purposes, restartedForKey } from './labels.ts';
 export { InvalidObjectError, type ObjectMeta } from './metadata.ts';
+export { DEFAULT_MODE, higher, isBelow, lower, type Mode, modes } from './modes.ts';
+export {
+  type MTLSPolicy,
+  type MTLSPolicySpec,
+  type MTLSPolicyStatus,
+  mtlsPolicySpecSchema,
+  mtlsPolicyStatusSchema,
+  parseMTLSPolicy,
+  type Scope,
+} from './mtlsPolicy.ts';
+export { type MTLSRollout, type MTLSRolloutSpec, mtlsRolloutSpecSchema, parseMTLSRollout } from './mtlsRollout.ts';
 export type { NameRule } from './nameRules.ts';
 export type { NamespaceSelector } from './namespaceSelector.ts';
 export {
@@ -40,6 +53,7 @@ export {
 export { operatorAccount } from './rbac.ts';
 export { type RestartKind, type RestartTarget, resourceOfKind, restartKinds } from './restart.ts';
 export { defaultKeySize, type KeyAlgorithm } from './shared.ts';
+export { parseTime } from './time.ts';
 export {
   parseWorkloadCertificate,
   type Usage,

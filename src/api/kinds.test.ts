@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { certificateAuthorityKind, workloadCertificateKind } from './kinds.ts';
+import { certificateAuthorityKind, mtlsPolicyKind, mtlsRolloutKind, workloadCertificateKind } from './kinds.ts';
 import { AUTHORITY_FINALIZER, annotations, labels } from './labels.ts';
 
 test.each([
@@ -13,6 +13,11 @@ test.each([
     workloadCertificateKind.path('shop', 'web', 'status'),
     '/apis/mtls-operator.io/v1alpha1/namespaces/shop/workloadcertificates/web/status',
   ],
+  [
+    mtlsPolicyKind.path('shop', 'default', 'status'),
+    '/apis/mtls-operator.io/v1alpha1/namespaces/shop/mtlspolicies/default/status',
+  ],
+  [mtlsRolloutKind.path('shop'), '/apis/mtls-operator.io/v1alpha1/namespaces/shop/mtlsrollouts'],
   [certificateAuthorityKind.path(), '/apis/mtls-operator.io/v1alpha1/certificateauthorities'],
   [
     certificateAuthorityKind.path(undefined, 'default', 'status'),

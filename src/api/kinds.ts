@@ -53,4 +53,23 @@ export const certificateAuthorityKind = defineKind({
   scope: 'Cluster',
 });
 
-export const kinds: readonly Kind[] = [workloadCertificateKind, certificateAuthorityKind];
+export const mtlsPolicyKind = defineKind({
+  kind: 'MTLSPolicy',
+  plural: 'mtlspolicies',
+  shortNames: ['mtlsp'],
+  scope: 'Namespaced',
+});
+
+export const mtlsRolloutKind = defineKind({
+  kind: 'MTLSRollout',
+  plural: 'mtlsrollouts',
+  shortNames: ['mtlsr'],
+  scope: 'Namespaced',
+});
+
+export const kinds: readonly Kind[] = [
+  workloadCertificateKind,
+  certificateAuthorityKind,
+  mtlsPolicyKind,
+  mtlsRolloutKind,
+];

@@ -1,7 +1,7 @@
 /** The syntax of labels and annotations, as Kubernetes checks it on the objects that carry them. */
 import * as z from 'zod';
 import { objectNamePattern } from './names.ts';
-import { field, matches, type Rule, textField } from './rules.ts';
+import { type Extensions, field, matches, type Rule, textField } from './rules.ts';
 
 type Entries = Record<string, string>;
 
@@ -61,11 +61,12 @@ export function mapOfText(
   description: string,
   describeValue: string,
   rules: readonly Rule<Entries>[],
+  extensions: Extensions = {},
 ) {
   const map = z
     .record(z.string(), textField(bounds.length, describeValue))
     .refine((entries) => Object.keys(entries).length <= bounds.entries, {
       error: `must have at most ${bounds.entries} entries`,
     });
-  return field(map, description, rules, { maxProperties: bounds.entries });
+  return field(map, description, rules, { maxProperties: bounds.entries, ...extensions });
 }

@@ -1,12 +1,13 @@
 /** Lists whose items must differ: the API server enforces that by the list's type, the parser by the same rule. */
 import * as z from 'zod';
-import { field } from './rules.ts';
+import { type Extensions, field } from './rules.ts';
 
-/** A list of distinct texts (`x-kubernetes-list-type: set`). */
-export function setField<Item extends z.ZodType<string>>(
+/** A list of distinct texts or numbers (`x-kubernetes-list-type: set`). */
+export function setField<Item extends z.ZodType<string | number>>(
   item: Item,
   length: { min?: number; max: number },
   description: string,
+  extensions: Extensions = {},
 ) {
   const list = z
     .array(item)
@@ -15,11 +16,11 @@ export function setField<Item extends z.ZodType<string>>(
     .check((payload) => {
       for (const index of repetitions(payload.value)) payload.issues.push(duplicate(payload.value[index], index));
     });
-  return field(list, description, [], { 'x-kubernetes-list-type': 'set' });
+  return field(list, description, [], { 'x-kubernetes-list-type': 'set', ...extensions });
 }
 
-/** A list of objects that differ in one text, or in one of several (`x-kubernetes-list-type: map`). */
-export function mapField<Key extends string, Item extends z.ZodType<Record<Key, string>>>(
+/** A list of objects that differ in one text or number, or in one of several (`x-kubernetes-list-type: map`). */
+export function mapField<Key extends string, Item extends z.ZodType<Record<Key, string | number>>>(
   item: Item,
   key: Key | readonly Key[],
   length: { max: number },
@@ -38,8 +39,8 @@ export function mapField<Key extends string, Item extends z.ZodType<Record<Key, 
 }
 
 /** Indexes of what was there once before; a third time is not reported again, as the API server does. */
-function repetitions(values: readonly string[]): number[] {
-  const times = new Map<string, number>();
+function repetitions(values: readonly (string | number)[]): number[] {
+  const times = new Map<string | number, number>();
   return values.flatMap((value, index) => {
     const before = times.get(value) ?? 0;
     times.set(value, before + 1);

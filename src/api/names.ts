@@ -97,6 +97,29 @@ export const ipRangeRules: readonly Rule<string>[] = [
   },
 ];
 
+/** A range of addresses. Everybody is no range: that is what a mode is for. */
+export const cidrRules: readonly Rule<string>[] = [
+  {
+    cel: 'isCIDR(self)',
+    holds: (range) => canonicalCidr(range) !== undefined,
+    message: 'not a CIDR: write a range as in "192.0.2.0/24" or "2001:db8::/32", a single address as in "192.0.2.1/32"',
+  },
+  {
+    cel: 'isCIDR(self) ? string(cidr(self).masked()) == self : true',
+    holds: (range) => (canonicalCidr(range) ?? range) === range,
+    message: 'not the canonical text of this range',
+    detailed: {
+      cel: `'not the canonical text of this range: write "%s"'.format([string(cidr(self).masked())])`,
+      text: (range) => `not the canonical text of this range: write "${canonicalCidr(range) ?? ''}"`,
+    },
+  },
+  {
+    cel: 'isCIDR(self) ? cidr(self).prefixLength() > 0 : true',
+    holds: (range) => !(canonicalCidr(range) ?? '').endsWith('/0'),
+    message: 'every address there is: write an entry in ports with mode: Permissive instead',
+  },
+];
+
 /** RFC 3986 in ASCII, scheme and host in lower case. User and fragment pass here, since rules of their own refuse them. */
 function uriSyntax(wildcard: '' | '*'): string {
   const character = `[A-Za-z0-9._~!$&\\x27()+,;=:@%${wildcard}-]`;
@@ -183,6 +206,15 @@ export const trustDomainRules: readonly Rule<string>[] = [
     '^[a-z0-9._/:-]+$',
     'not a trust domain: write lower-case letters, digits, ".", "-" and "_", as in "cluster.local"',
   ),
+];
+
+/** The name of a container port, as Kubernetes reads it (at most 15 characters). */
+export const portNameRules: readonly Rule<string>[] = [
+  matches(
+    '^[a-z0-9]+(-[a-z0-9]+)*$',
+    'not a name of a port: write lower-case letters, digits and single "-" between them, as in "metrics"',
+  ),
+  matches('[a-z]|[^0-9]|^$', 'the name of a port has a letter: write a number under port, or ports, instead'),
 ];
 
 const kubernetesAdvice = 'write lower-case letters, digits, "-" and ".", beginning and ending with a letter or digit';

@@ -2,7 +2,7 @@
  * Permissions: what the operator itself may do, each with its reason, and what users get through the roles that every
  * cluster has.
  */
-import { certificateAuthorityKind, GROUP, workloadCertificateKind } from './kinds.ts';
+import { certificateAuthorityKind, GROUP, mtlsPolicyKind, mtlsRolloutKind, workloadCertificateKind } from './kinds.ts';
 import { resourceOfKind, restartKinds } from './restart.ts';
 
 /** The service account that the operator runs as, unless it is installed elsewhere. */
@@ -22,6 +22,8 @@ export interface ReasonedRule {
 
 const wcert = workloadCertificateKind.plural;
 const mca = certificateAuthorityKind.plural;
+const mtlsp = mtlsPolicyKind.plural;
+const mtlsr = mtlsRolloutKind.plural;
 
 /** What has no namespace, or has to be seen of all of them. */
 export const clusterRules: readonly ReasonedRule[] = [
@@ -159,7 +161,7 @@ export const editRole = {
   rules: [
     {
       apiGroups: [GROUP],
-      resources: [wcert],
+      resources: [wcert, mtlsp],
       verbs: ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'],
     },
   ],
@@ -173,5 +175,6 @@ export const viewRole = {
     'rbac.authorization.k8s.io/aggregate-to-edit': 'true',
     'rbac.authorization.k8s.io/aggregate-to-view': 'true',
   }),
-  rules: [{ apiGroups: [GROUP], resources: [wcert], verbs: ['get', 'list', 'watch'] }],
+  // Rollouts are the operator's own: nobody else writes them.
+  rules: [{ apiGroups: [GROUP], resources: [wcert, mtlsp, mtlsr], verbs: ['get', 'list', 'watch'] }],
 };

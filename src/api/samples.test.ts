@@ -1,9 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { parseCertificateAuthority } from './certificateAuthority.ts';
 import { InvalidObjectError } from './metadata.ts';
+import { parseMTLSPolicy } from './mtlsPolicy.ts';
+import { parseMTLSRollout } from './mtlsRollout.ts';
 import { badWorkloadCertificates } from './samples/badWorkloadCertificates.ts';
 import { badCertificateAuthorities, goodCertificateAuthorities } from './samples/certificateAuthorities.ts';
 import { goodWorkloadCertificates } from './samples/goodWorkloadCertificates.ts';
+import { badMTLSPolicies, goodMTLSPolicies } from './samples/mtlsPolicies.ts';
+import { badMTLSRollouts, goodMTLSRollouts } from './samples/mtlsRollouts.ts';
 import { parseWorkloadCertificate } from './workloadCertificate.ts';
 
 const kinds = [
@@ -13,6 +17,7 @@ const kinds = [
     metadata: { name: 'web', namespace: 'shop' },
     good: goodWorkloadCertificates,
     bad: badWorkloadCertificates,
+    twoMistakes: { secretName: 'Web', authorityRef: { name: 'B' } },
   },
   {
     kind: 'CertificateAuthority',
@@ -20,10 +25,27 @@ const kinds = [
     metadata: { name: 'default' },
     good: goodCertificateAuthorities,
     bad: badCertificateAuthorities,
+    twoMistakes: { trustDomain: 'A', maxCertificateDuration: 'x' },
+  },
+  {
+    kind: 'MTLSPolicy',
+    parse: parseMTLSPolicy,
+    metadata: { name: 'default', namespace: 'shop' },
+    good: goodMTLSPolicies,
+    bad: badMTLSPolicies,
+    twoMistakes: { mode: 'Off', guard: { window: 'x' } },
+  },
+  {
+    kind: 'MTLSRollout',
+    parse: parseMTLSRollout,
+    metadata: { name: 'default', namespace: 'shop' },
+    good: goodMTLSRollouts,
+    bad: badMTLSRollouts,
+    twoMistakes: { workloads: [{ ...Object(goodMTLSRollouts[1]?.spec).workloads[0], phase: 'Done', clients: 'All' }] },
   },
 ];
 
-describe.each(kinds)('the parser of $kind', ({ kind, parse, metadata, good, bad }) => {
+describe.each(kinds)('the parser of $kind', ({ kind, parse, metadata, good, bad, twoMistakes }) => {
   test.each(good)('takes $title', ({ spec }) => {
     expect(parse({ metadata, spec }).spec).toMatchObject(spec);
   });
@@ -37,13 +59,7 @@ describe.each(kinds)('the parser of $kind', ({ kind, parse, metadata, good, bad 
   });
 
   test('names the object and every field that is wrong', () => {
-    const spec = {
-      ...good[0]?.spec,
-      secretName: 'Web',
-      trustDomain: 'A',
-      authorityRef: { name: 'B' },
-      maxCertificateDuration: 'x',
-    };
+    const spec = { ...good[0]?.spec, ...twoMistakes };
     const problems = problemsOf(() => parse({ metadata, spec }));
     expect(problems).toHaveLength(2);
     expect(() => parse({ metadata, spec })).toThrow(

@@ -1,8 +1,9 @@
-/** Fields that both kinds have. */
+/** Fields that several kinds have. */
 import * as z from 'zod';
 import { CONDITION_MESSAGE_MAX_LENGTH, CONDITION_REASON_MAX_LENGTH } from './conditions.ts';
 import { DURATION_MAX_LENGTH, DURATION_PATTERN, durationSecondsCel, isDuration, parseDuration } from './duration.ts';
 import { field, matches, type Rule, textField } from './rules.ts';
+import { parseTime, TIME_MAX_LENGTH, TIME_PATTERN } from './time.ts';
 
 export const keyAlgorithms = ['ECDSA', 'RSA', 'Ed25519'] as const;
 export type KeyAlgorithm = (typeof keyAlgorithms)[number];
@@ -57,13 +58,27 @@ export function durationField(description: string, minimum: string, maximum: str
   ]);
 }
 
-const timeField = (description: string): z.ZodString =>
+/** Written by the operator. */
+export const timeField = (description: string): z.ZodString =>
   field(z.string(), `${description} RFC 3339, in UTC.`, [], { format: 'date-time' });
 
 export const notBeforeField = timeField('When the certificate becomes valid.');
 export const notAfterField = timeField('When the certificate expires.');
 export const renewalTimeField = timeField('When the certificate is going to be renewed.');
 export const lastFailureTimeField = timeField('When issuance last failed.');
+
+/** A time that users write. */
+export function untilField(description: string): z.ZodString {
+  return textField(TIME_MAX_LENGTH, description, [
+    {
+      // `timestamp` fails on a day that the month does not have, which refuses the object, with this message.
+      cel: `self.matches('${TIME_PATTERN}') && timestamp(self) > timestamp('0001-01-01T00:00:00Z')`,
+      holds: (text) => parseTime(text) !== undefined,
+      message:
+        'not a time: write date, time and time zone as in "2027-03-01T00:00:00Z" (RFC 3339), with a day that the month has',
+    },
+  ]);
+}
 
 export const fingerprintField = textField(
   64,

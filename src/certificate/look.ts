@@ -1,5 +1,5 @@
 /** One look at a certificate: everything that is known of it at one moment, and what follows from that. Pure. */
-import { annotations, type WorkloadCertificate } from '../api/index.ts';
+import { annotations, parseTime, type WorkloadCertificate } from '../api/index.ts';
 import { type AuthorityView, digestOf } from '../authority/index.ts';
 import type { LeafProfile } from '../pki/index.ts';
 import type { CertificateRecord } from './certificateRecord.ts';
@@ -141,12 +141,10 @@ function signerOf(authority: AuthorityView): Signer | undefined {
   return signer;
 }
 
-/** RFC 3339, with a time zone: Date.parse alone takes much else, in the local zone of whoever runs it. */
-const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 const LONGEST_TIME = 64;
 
 function renewAtOf({ renewAt }: CertificateRecord): Situation['renewAt'] {
-  if (renewAt === undefined || renewAt.length > LONGEST_TIME || !RFC_3339.test(renewAt)) return undefined;
-  const at = Date.parse(renewAt);
-  return Number.isNaN(at) ? undefined : { text: renewAt, at };
+  // RFC 3339 takes small letters, too.
+  const at = renewAt === undefined ? undefined : parseTime(renewAt.toUpperCase());
+  return renewAt === undefined || at === undefined ? undefined : { text: renewAt, at };
 }

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseCertificateAuthority } from '../../src/api/certificateAuthority.ts';
-import { certificateAuthorityKind, type Kind, workloadCertificateKind } from '../../src/api/kinds.ts';
+import { certificateAuthorityKind, type Kind, mtlsPolicyKind, workloadCertificateKind } from '../../src/api/kinds.ts';
 import { InvalidObjectError } from '../../src/api/metadata.ts';
+import { parseMTLSPolicy } from '../../src/api/mtlsPolicy.ts';
 import { parseWorkloadCertificate } from '../../src/api/workloadCertificate.ts';
 import type { Cluster } from '../cluster/index.ts';
 import { startClusterWithKinds } from './cluster.ts';
@@ -141,6 +142,49 @@ const certificateAuthoritySpec = fc.record({
   ),
 });
 
+const mode = near('Strict', 'Permissive', 'Disabled');
+const until = near(
+  '2027-03-01T00:00:00Z',
+  '2028-02-29T00:00:00.5+01:00',
+  '2027-02-29T00:00:00Z',
+  '2027-04-31T00:00:00Z',
+);
+const portNumber = fc.constantFrom(1, 80, 80, 8080, 65_535, 65_536, 0, -1);
+const mtlsPolicySpec = fc.record({
+  selector: maybe(fc.record({ matchLabels: maybe(labels) })),
+  mode: maybe(mode),
+  ports: maybe(
+    fc.array(
+      fc.oneof(
+        { weight: 8, arbitrary: fc.record({ port: fc.constantFrom(80, 443, 8080), mode, until: maybe(until) }) },
+        {
+          weight: 8,
+          arbitrary: fc.record({ portName: near('http', 'grpc', 'metrics'), mode, reason: maybe(near('x')) }),
+        },
+        {
+          weight: 1,
+          arbitrary: fc.record({ port: maybe(portNumber), portName: maybe(near('http', '80')), mode: maybe(mode) }),
+        },
+      ),
+      { maxLength: 3 },
+    ),
+  ),
+  exceptions: maybe(
+    fc.array(
+      fc.record({
+        ports: maybe(fc.array(portNumber, { maxLength: 2 })),
+        portNames: maybe(some('http')),
+        cidrs: some('192.0.2.0/24', '192.0.2.1/24', '::/0', '2001:db8::/32', '192.0.2.1'),
+        reason: near('health checks'),
+        until: maybe(until),
+      }),
+      { maxLength: 1 },
+    ),
+  ),
+  guard: maybe(fc.record({ mode: maybe(near('Enforce', 'Ignore')), window: maybe(duration) })),
+  minimum: maybe(mode),
+});
+
 interface Verdict {
   readonly fields: readonly string[];
   readonly spec: unknown;
@@ -186,6 +230,7 @@ function agree(server: Verdict, parser: Verdict): void {
 test.each([
   { kind: workloadCertificateKind, parse: parseWorkloadCertificate, spec: workloadCertificateSpec },
   { kind: certificateAuthorityKind, parse: parseCertificateAuthority, spec: certificateAuthoritySpec },
+  { kind: mtlsPolicyKind, parse: parseMTLSPolicy, spec: mtlsPolicySpec },
 ])(
   'the API server and the parser agree on $kind.kind',
   async ({ kind, parse, spec }) => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { certificateAuthorityKind, kinds, workloadCertificateKind } from '../../src/api/kinds.ts';
+import { certificateAuthorityKind, kinds, mtlsPolicyKind, workloadCertificateKind } from '../../src/api/kinds.ts';
+import { parseMTLSPolicy } from '../../src/api/mtlsPolicy.ts';
 import { parseWorkloadCertificate } from '../../src/api/workloadCertificate.ts';
 import type { Cluster } from '../cluster/index.ts';
 import { waitFor } from '../support/waitFor.ts';
@@ -25,6 +26,14 @@ const authority = (name: string, trustDomain = 'cluster.local'): string[] => [
 const certificate = (name: string, ...spec: string[]): string[] => [
   'apiVersion: mtls-operator.io/v1alpha1',
   'kind: WorkloadCertificate',
+  `metadata: {name: ${name}, namespace: shop}`,
+  'spec:',
+  ...spec.map((line) => `  ${line}`),
+];
+
+const policy = (name: string, ...spec: string[]): string[] => [
+  'apiVersion: mtls-operator.io/v1alpha1',
+  'kind: MTLSPolicy',
   `metadata: {name: ${name}, namespace: shop}`,
   'spec:',
   ...spec.map((line) => `  ${line}`),
@@ -63,6 +72,8 @@ describe('the definitions', () => {
     expect(duration.replace(/\s+/g, ' ')).toContain('How long a certificate lives, from issuance to its notAfter');
     expect(await cluster.kubectl(['explain', 'wcert.spec'])).toMatch(/secretName\s+<string> -required-/);
     expect(await cluster.kubectl(['explain', 'mca.spec.names.namespaces'])).toContain('{} is every namespace');
+    expect(await cluster.kubectl(['explain', 'mtlsp.spec.ports.until'])).toContain('as in 2027-03-01T00:00:00Z');
+    expect(await cluster.kubectl(['explain', 'mtlsr'])).toContain('the operator’s own record');
   });
 });
 
@@ -85,6 +96,20 @@ describe('kubectl', () => {
     const lines = certificate('again', 'secretName: again', 'serviceAccountName: web', 'outputs: [{type: DER}]');
     await apply(...lines);
     expect(await apply(...lines)).toContain('unchanged');
+  });
+
+  test('takes a policy as people write it: times without quotes', async () => {
+    const ports = 'ports: [{port: 9090, mode: Permissive, until: 2027-03-01T00:00:00Z}]';
+    await apply(...policy('unquoted', 'mode: Strict', ports));
+    const until = 'jsonpath={.spec.ports[0].until}';
+    expect(await cluster.kubectl(['get', 'mtlsp', 'unquoted', '-n', 'shop', '-o', until])).toBe('2027-03-01T00:00:00Z');
+    expect(await apply(...policy('unquoted', 'mode: Strict', ports))).toContain('unchanged');
+  });
+
+  test.each(['Off', 'off', 'no'])('refuses mode: %s without quotes, which is a boolean in YAML', async (mode) => {
+    await expect(apply(...policy('boolean', `mode: ${mode}`))).rejects.toThrow(
+      /spec\.mode: .*(must be of type string|Unsupported value).*/,
+    );
   });
 
   test('refuses another trust domain for an authority', async () => {
@@ -179,6 +204,35 @@ describe('status', () => {
     ]);
     expect(row?.slice(0, 4)).toEqual(['columns', 'True', 'cluster.local', '2031-01-01T00:00:00Z']);
     expect(row?.slice(5)).toEqual(['Issued', 'Ready', '2030-09-01T00:00:00Z', '2040-01-01T00:00:00Z', '720h']);
+  });
+
+  test('of an MTLSPolicy is shown in the columns', async () => {
+    await apply(...policy('columns', 'mode: Strict', 'minimum: Permissive'));
+    const named = (type: string) => ({ ...conditions[0], type });
+    const written = {
+      conditions: [named('Accepted'), { ...named('Enforced'), status: 'False', reason: 'NoSidecars' }],
+      observedGeneration: 1,
+      effective: {
+        scope: 'Namespace',
+        mode: 'Strict',
+        pods: 3,
+        nextChange: '2030-01-01T00:00:00Z',
+        proxies: { total: 3, acknowledged: 2, enforced: 1 },
+      },
+      blockers: [
+        { reason: 'PlaintextSeen', pod: 'web-1', port: 8080, peer: 'bank/cron-1', lastSeen: '2030-01-01T00:00:00Z' },
+      ],
+      shadow: [{ pod: 'web-1', port: 8080, peer: '192.0.2.7', connections: 4, lastSeen: '2030-01-01T00:00:00Z' }],
+    };
+    const path = mtlsPolicyKind.path('shop', 'columns', 'status');
+    const patched = await send(cluster, 'PATCH', path, { status: written });
+    expect(causes(patched)).toEqual([]);
+    expect(parseMTLSPolicy(patched.body).status).toEqual(written);
+    const [head, row] = table(await cluster.kubectl(['get', 'mtlsp', '-n', 'shop', 'columns', '-o', 'wide']));
+    expect(head?.slice(0, 6)).toEqual(['NAME', 'ACCEPTED', 'MODE', 'EFFECTIVE', 'ENFORCED', 'AGE']);
+    expect(head?.slice(6)).toEqual(['SCOPE', 'PODS', 'MINIMUM', 'NEXT CHANGE', 'REASON']);
+    expect(row?.slice(0, 5)).toEqual(['columns', 'True', 'Strict', 'Strict', 'False']);
+    expect(row?.slice(6)).toEqual(['Namespace', '3', 'Permissive', '2030-01-01T00:00:00Z', 'NoSidecars']);
   });
 
   test.each([

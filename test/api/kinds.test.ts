@@ -1,9 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseCertificateAuthority } from '../../src/api/certificateAuthority.ts';
-import { certificateAuthorityKind, workloadCertificateKind } from '../../src/api/kinds.ts';
+import {
+  certificateAuthorityKind,
+  mtlsPolicyKind,
+  mtlsRolloutKind,
+  workloadCertificateKind,
+} from '../../src/api/kinds.ts';
+import { parseMTLSPolicy } from '../../src/api/mtlsPolicy.ts';
+import { parseMTLSRollout } from '../../src/api/mtlsRollout.ts';
 import { badWorkloadCertificates } from '../../src/api/samples/badWorkloadCertificates.ts';
 import { badCertificateAuthorities, goodCertificateAuthorities } from '../../src/api/samples/certificateAuthorities.ts';
 import { goodWorkloadCertificates } from '../../src/api/samples/goodWorkloadCertificates.ts';
+import { badMTLSPolicies, goodMTLSPolicies } from '../../src/api/samples/mtlsPolicies.ts';
+import { badMTLSRollouts, goodMTLSRollouts } from '../../src/api/samples/mtlsRollouts.ts';
 import { parseWorkloadCertificate } from '../../src/api/workloadCertificate.ts';
 import type { Cluster } from '../cluster/index.ts';
 import { startClusterWithKinds } from './cluster.ts';
@@ -31,6 +40,20 @@ const kinds = [
     parse: parseCertificateAuthority,
     good: goodCertificateAuthorities,
     bad: badCertificateAuthorities,
+  },
+  {
+    kind: mtlsPolicyKind,
+    namespace: 'shop',
+    parse: parseMTLSPolicy,
+    good: goodMTLSPolicies,
+    bad: badMTLSPolicies,
+  },
+  {
+    kind: mtlsRolloutKind,
+    namespace: 'shop',
+    parse: parseMTLSRollout,
+    good: goodMTLSRollouts,
+    bad: badMTLSRollouts,
   },
 ];
 

@@ -221,12 +221,25 @@ describe('the roles of every cluster', () => {
     },
   );
 
-  test('view may read WorkloadCertificates and no more', async () => {
-    const as = { as: userRoles.view };
-    const allowed: string[] = [];
-    for (const verb of verbs) if (await may(as, verb, 'wcert', '-n', 'shop')) allowed.push(verb);
-    expect(allowed).toEqual(['get', 'list', 'watch']);
+  test.each(['admin', 'edit'] as const)(
+    '%s may do everything with MTLSPolicies, and only read MTLSRollouts',
+    async (role) => {
+      const as = { as: userRoles[role] };
+      for (const verb of verbs) expect([verb, await may(as, verb, 'mtlsp', '-n', 'shop')]).toEqual([verb, true]);
+      expect(await may(as, 'patch', 'mtlsp', '--subresource=status', '-n', 'shop')).toBe(false);
+      expect(await allowed(as, 'mtlsr')).toEqual(['get', 'list', 'watch']);
+    },
+  );
+
+  test.each(['wcert', 'mtlsp', 'mtlsr'])('view may read %s and no more', async (resource) => {
+    expect(await allowed({ as: userRoles.view }, resource)).toEqual(['get', 'list', 'watch']);
   });
+
+  async function allowed(as: KubectlOptions, resource: string): Promise<string[]> {
+    const found: string[] = [];
+    for (const verb of verbs) if (await may(as, verb, resource, '-n', 'shop')) found.push(verb);
+    return found;
+  }
 });
 
 describe('the operator', () => {
@@ -260,6 +273,8 @@ describe('the operator', () => {
     ['delete', 'wcert'],
     ['patch', 'wcert'],
     ['delete', 'mca'],
+    ['patch', 'mtlsp'],
+    ['delete', 'mtlsr'],
     ['get', 'pods'],
     // With the chart's restart.enabled only.
     ['get', 'deployments.apps'],

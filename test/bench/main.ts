@@ -1,6 +1,7 @@
-/** `npm run bench -- [issue|latency|sign|memory|renewals|failover|all] [--count N] [--rounds N] [--json]` */
+/** `npm run bench -- [sign|effective-mode|issue|latency|renewals|memory|failover|all] [--count N] [--rounds N] [--json]` */
 import { parseArgs } from 'node:util';
 import { printProgress } from '../support/progress.ts';
+import { measureEffectiveMode } from './effectiveMode.ts';
 import { measureFailover } from './failover.ts';
 import { measureIssuing } from './issue.ts';
 import { measureLatency } from './latency.ts';
@@ -16,6 +17,7 @@ const count = (standard: number): number => (values.count === undefined ? standa
 
 const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   sign: () => measureSigning(),
+  'effective-mode': async () => measureEffectiveMode(count(10_000), Number(values.rounds ?? 10)),
   issue: () => measureIssuing(count(300), Number(values.rounds ?? 5)),
   latency: () => measureLatency(count(200)),
   renewals: () => measureRenewals(count(5000)),

@@ -79,6 +79,8 @@ describe('the kinds', () => {
     );
     const files = [
       'certificateauthorities',
+      'mtlspolicies',
+      'mtlsrollouts',
       'workloadcertificates',
       'policy-restarts',
       'policy-restarts-binding',
