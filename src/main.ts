@@ -29,7 +29,8 @@ const usage = `mtls-operator ${version}
   --no-leader-elect             lead at once; only where there is a single replica
   --workers N                   certificates that are worked on at once (default: 16)
   --max-restarts N              workloads that are restarted at once, for spec.restart (default: 10)
-  --watch-pods                  tell which pods were started before their certificate (default: no; needs list and watch on pods)
+  --watch-pods                  tell which pods were started before their certificate, and what policies come to
+                                (default: no; needs list and watch on pods and services)
   --health-port PORT            /healthz, /readyz and /metrics (default: 8080; 0 takes a free one)
   --health-host ADDRESS         address to serve them on (default: all)
   --log-level LEVEL             trace, debug, info, warn or error (default: info)

@@ -8,6 +8,7 @@ import {
   GROUP,
   type Kind,
   labels,
+  mtlsPolicyKind,
   purposes,
   VERSION,
   workloadCertificateKind,
@@ -32,7 +33,13 @@ import {
   readSecret,
   type SecretRecord,
 } from './certificate/index.ts';
-import { decodePod, InventoryController, type PodRecord } from './inventory/index.ts';
+import {
+  decodePod,
+  decodeService,
+  InventoryController,
+  type PodRecord,
+  type ServiceRecord,
+} from './inventory/index.ts';
 import {
   asRecord,
   type Clock,
@@ -57,6 +64,7 @@ import {
   watchForJumps,
 } from './kube/index.ts';
 import type { ParsedCertificate } from './pki/index.ts';
+import { decodePolicy, PolicyController, type PolicyRecord } from './policy/index.ts';
 import { RestartController } from './restart/index.ts';
 
 export interface OperatorOptions {
@@ -76,7 +84,7 @@ export interface OperatorOptions {
   readonly workers: number;
   /** Workloads that are restarted at once, for spec.restart. */
   readonly maxRestarts: number;
-  /** Watches all pods, to tell which of them were started before their certificate. */
+  /** Watches all pods and Services, to tell which pods were started before their certificate, and what policies come to. */
   readonly watchPods: boolean;
   /** 0 takes a free port. */
   readonly healthPort: number;
@@ -94,6 +102,7 @@ const kindResource = ({ plural }: Kind): Resource => ({ group: GROUP, version: V
 const NAMESPACES: Resource = { group: '', version: 'v1', plural: 'namespaces' };
 
 const PODS: Resource = { group: '', version: 'v1', plural: 'pods' };
+const SERVICES: Resource = { group: '', version: 'v1', plural: 'services' };
 
 interface NamespaceRecord {
   readonly resourceVersion: string;
@@ -125,6 +134,9 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
   const certificates = new Store<CertificateRecord>({ log });
   const secrets = new Store<SecretRecord>({ log });
   const namespaces = new Store<NamespaceRecord>({ log });
+  const policies = new Store<PolicyRecord>({ log });
+  const pods = new Store<PodRecord>({ log });
+  const services = new Store<ServiceRecord>({ log });
   const reflectors: Reflector[] = [
     createReflector({
       ...base,
@@ -204,6 +216,26 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
   });
   // Not among the caches that everything waits for: it is of no use to certificates, and may not be permitted.
   const inventory = options.watchPods ? watchPods() : undefined;
+  // Nor are these: certificates must go on where the kind or the permission is not there yet, as in the middle of an upgrade.
+  const policyReflector = createReflector({
+    ...base,
+    name: 'mtlspolicies',
+    resource: kindResource(mtlsPolicyKind),
+    // Those for the whole mesh are in the operator's own namespace.
+    namespaces: options.namespaces === 'all' ? 'all' : [...options.namespaces, options.namespace],
+    decode: decodePolicy,
+    store: policies,
+  });
+  const policyController = new PolicyController({
+    ...base,
+    meshNamespace: options.namespace,
+    policies,
+    pods,
+    services,
+    knowsPods: (namespace) =>
+      inventory?.reflectors.every((reflector) => reflector.hasSynced()) === true &&
+      (namespace === undefined || options.namespaces === 'all' || options.namespaces.includes(namespace)),
+  });
   namespaces.subscribe(({ key, before, after }) => {
     if (JSON.stringify(before?.labels) !== JSON.stringify(after?.labels)) certificateController.namespaceChanged(key);
   });
@@ -248,6 +280,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
       log.warn({ milliseconds }, 'the wall clock has jumped, looking at everything anew');
       for (const authority of authorities.keys()) authorityController.wake(authority);
       certificateController.wakeAll();
+      policyController.wakeAll();
     });
     let certificatesDone: Promise<unknown> = Promise.resolve();
     await new Promise<void>((resolve, reject) => {
@@ -256,7 +289,8 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
           certificatesDone = Promise.all([
             certificateController.run(leadSignal),
             restartController.run(leadSignal),
-            inventory?.controller.run(leadSignal, inventory.reflector.synced),
+            inventory?.controller.run(leadSignal, inventory.podsSynced),
+            policyController.run(leadSignal, policyReflector.synced, inventory?.synced),
           ]);
         })
         .then(() => certificatesDone)
@@ -267,8 +301,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
 
   return { healthPort: health.port, ended: run() };
 
-  function watchPods(): { readonly controller: InventoryController; readonly reflector: Reflector } {
-    const pods = new Store<PodRecord>({ log });
+  function watchPods() {
     const controller = new InventoryController({
       ...base,
       certificates,
@@ -276,7 +309,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
       pods,
       claims: certificateController.claims,
     });
-    const reflector = createReflector({
+    const podReflector = createReflector({
       ...base,
       name: 'pods',
       resource: PODS,
@@ -284,13 +317,22 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
       decode: decodePod,
       store: pods,
     });
-    return { controller, reflector };
+    const serviceReflector = createReflector({
+      ...base,
+      name: 'services',
+      resource: SERVICES,
+      namespaces: options.namespaces,
+      decode: decodeService,
+      store: services,
+    });
+    const synced = Promise.all([podReflector.synced, serviceReflector.synced]);
+    return { controller, reflectors: [podReflector, serviceReflector], podsSynced: podReflector.synced, synced };
   }
 
   async function run(): Promise<'released' | 'lost'> {
     // The caches outlive the leader's work: what is in flight at the end still reads them.
     const caches = new AbortController();
-    const all = inventory === undefined ? reflectors : [...reflectors, inventory.reflector];
+    const all = [...reflectors, policyReflector, ...(inventory?.reflectors ?? [])];
     const reflecting = Promise.all(all.map((reflector) => reflector.run(caches.signal)));
     try {
       await orAborted(Promise.all(reflectors.map((reflector) => reflector.synced)), signal);

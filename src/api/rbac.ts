@@ -43,6 +43,16 @@ export const clusterRules: readonly ReasonedRule[] = [
 
 const events = { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] };
 
+function policyRules(why: string): readonly ReasonedRule[] {
+  return [
+    { why, rule: { apiGroups: [GROUP], resources: [mtlsp], verbs: ['list', 'watch'] } },
+    {
+      why: 'To say what a policy comes to: a merge patch of status.',
+      rule: { apiGroups: [GROUP], resources: [`${mtlsp}/status`], verbs: ['patch'] },
+    },
+  ];
+}
+
 /** In the namespaces that are served: all of them, or those that were named. */
 export const servedRules: readonly ReasonedRule[] = [
   {
@@ -60,6 +70,7 @@ export const servedRules: readonly ReasonedRule[] = [
       'with this permission.',
     rule: { apiGroups: [GROUP], resources: [`${wcert}/finalizers`], verbs: ['update'] },
   },
+  ...policyRules('To see which modes are asked for. The spec of an MTLSPolicy is never written.'),
   {
     why:
       'Keys and certificates are written into Secrets, and watched so that damage is mended. RBAC cannot narrow ' +
@@ -83,11 +94,17 @@ export const restartRules: readonly ReasonedRule[] = [
   },
 ];
 
-/** In the namespaces that are served, for status.consumers: the chart's `watchPods.enabled`, off by default. */
+/** In the namespaces that are served, for status.consumers and what policies come to: the chart's `watchPods.enabled`, off by default. */
 export const inventoryRules: readonly ReasonedRule[] = [
   {
-    why: 'To tell which pods use a Secret and were started before its certificate. Of a pod, nothing else is kept.',
+    why:
+      'To tell which pods use a Secret and were started before its certificate, and which policies are for them. Of a pod, that and its labels ' +
+      'and ports are kept.',
     rule: { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+  },
+  {
+    why: 'To tell a policy that names the port of a Service from one that names a container port.',
+    rule: { apiGroups: [''], resources: ['services'], verbs: ['list', 'watch'] },
   },
 ];
 
@@ -97,6 +114,7 @@ export const ownNamespaceRules: readonly ReasonedRule[] = [
     why: 'One of several replicas leads: the Lease says which.',
     rule: { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
   },
+  ...policyRules('Policies for the whole mesh are here, whatever else is served.'),
   {
     why:
       'The keys of the CAs: each generation is a Secret that is made once, marked when it is retired, and removed when it ' +

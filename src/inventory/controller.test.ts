@@ -42,6 +42,7 @@ const bodySchema = z.object({ status: z.object({ consumers: z.object({ pods: z.i
 const pod = (resourceVersion: string): PodRecord => ({
   resourceVersion,
   uses: [{ secret: 'web', startedAt: 0, frozenAt: undefined }],
+  shape: undefined,
 });
 
 test('a pod that comes while status is being written is counted as any other', async () => {

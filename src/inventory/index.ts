@@ -1,3 +1,4 @@
-/** What exists beside our own kinds, stripped to what is needed: pods that use our Secrets. */
+/** What exists beside our own kinds, stripped to what is needed: pods and Services. */
 export { InventoryController } from './controller.ts';
-export { decodePod, type PodRecord } from './pod.ts';
+export { type DeclaredPort, decodePod, type PodRecord, type PodShape } from './pod.ts';
+export { decodeService, type ServiceRecord } from './service.ts';

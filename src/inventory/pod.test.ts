@@ -122,3 +122,38 @@ describe('what a pod uses', () => {
     expect(() => decodePod({ metadata: {} })).toThrow();
   });
 });
+
+describe('what policies look at', () => {
+  const shapeOf = (of: object, spec: object, status: object = {}) =>
+    decodePod({ metadata: { ...metadata, ...of }, spec, status }).value.shape;
+
+  test('labels, and the TCP ports of all containers that run beside each other', () => {
+    const spec = {
+      containers: [
+        {
+          name: 'main',
+          ports: [
+            { containerPort: 8080, name: 'http', protocol: 'TCP' },
+            { containerPort: 53, protocol: 'UDP' },
+          ],
+        },
+        { name: 'other', ports: [{ containerPort: 9090 }] },
+      ],
+      initContainers: [{ name: 'proxy', restartPolicy: 'Always', ports: [{ containerPort: 15090, name: 'stats' }] }],
+    };
+    expect(shapeOf({ labels: { app: 'web' } }, spec)).toEqual({
+      namespace: 'shop',
+      labels: { app: 'web' },
+      ports: [
+        { number: 8080, name: 'http' },
+        { number: 9090, name: undefined },
+        { number: 15_090, name: 'stats' },
+      ],
+    });
+  });
+
+  test('a pod that has ended is none', () => {
+    expect(shapeOf({}, {}, { phase: 'Running' })).toBeDefined();
+    for (const phase of ['Succeeded', 'Failed']) expect(shapeOf({}, {}, { phase })).toBeUndefined();
+  });
+});

@@ -1,5 +1,8 @@
-/** What is kept of a pod: which Secrets its running containers use, how, and since when. Tens of thousands have to fit. */
-import { asRecord, asString, isRecord, stringAt } from '../kube/index.ts';
+/**
+ * What is kept of a pod: which Secrets its running containers use, how, and since when; its labels and the ports that it declares. Tens of thousands have to
+ * fit.
+ */
+import { asRecord, asString, isRecord, stringAt, stringMap } from '../kube/index.ts';
 
 export interface SecretUse {
   readonly secret: string;
@@ -9,20 +12,40 @@ export interface SecretUse {
   readonly frozenAt: number | undefined;
 }
 
+/** A container port that a pod declares. TCP only. */
+export interface DeclaredPort {
+  readonly number: number;
+  readonly name: string | undefined;
+}
+
 export interface PodRecord {
   readonly resourceVersion: string;
   readonly uses: readonly SecretUse[];
+  /** What policies look at; undefined where the pod has ended: nobody speaks to it any more. */
+  readonly shape: PodShape | undefined;
+}
+
+export interface PodShape {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ports: readonly DeclaredPort[];
 }
 
 /** Most pods use no Secret. */
 const NONE: readonly SecretUse[] = [];
+const NO_PORTS: readonly DeclaredPort[] = [];
 
 /** @throws Error where the object is not a pod by its outline. */
 export function decodePod(object: unknown): { key: string; value: PodRecord } {
   const { metadata: rawMetadata, spec, status } = asRecord(object);
   const metadata = asRecord(rawMetadata);
-  const key = `${asString(metadata['namespace'])}/${asString(metadata['name'])}`;
-  return { key, value: { resourceVersion: asString(metadata['resourceVersion']), uses: usesOf(spec, status) } };
+  const namespace = asString(metadata['namespace']);
+  const value: PodRecord = {
+    resourceVersion: asString(metadata['resourceVersion']),
+    uses: usesOf(spec, status),
+    shape: hasEnded(status) ? undefined : { namespace, labels: stringMap(metadata['labels']), ports: portsOf(spec) },
+  };
+  return { key: `${namespace}/${asString(metadata['name'])}`, value };
 }
 
 /** Init containers may be sidecars, which run as long as the others. */
@@ -31,6 +54,26 @@ const containerLists = [
   ['initContainers', 'initContainerStatuses'],
   ['ephemeralContainers', 'ephemeralContainerStatuses'],
 ] as const;
+
+function hasEnded(status: unknown): boolean {
+  const phase = stringAt(status, 'phase');
+  return phase === 'Succeeded' || phase === 'Failed';
+}
+
+function portsOf(spec: unknown): readonly DeclaredPort[] {
+  if (!isRecord(spec)) return NO_PORTS;
+  const found: DeclaredPort[] = [];
+  for (const list of ['containers', 'initContainers'] as const) {
+    for (const container of records(spec[list])) {
+      for (const port of records(container['ports'])) {
+        const { containerPort: number } = port;
+        if (typeof number === 'number' && (stringAt(port, 'protocol') ?? 'TCP') === 'TCP')
+          found.push({ number, name: stringAt(port, 'name') });
+      }
+    }
+  }
+  return found.length === 0 ? NO_PORTS : found;
+}
 
 function usesOf(spec: unknown, status: unknown): readonly SecretUse[] {
   if (!isRecord(spec) || !isRecord(status)) return NONE;
@@ -92,6 +135,6 @@ function startTimes(statuses: unknown): ReadonlyMap<string, number> {
   return found;
 }
 
-function records(list: unknown): readonly Readonly<Record<string, unknown>>[] {
+export function records(list: unknown): readonly Readonly<Record<string, unknown>>[] {
   return Array.isArray(list) ? list.filter(isRecord) : [];
 }

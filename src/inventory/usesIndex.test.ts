@@ -5,6 +5,7 @@ import { UsesIndex } from './usesIndex.ts';
 const record = (...secrets: readonly string[]): PodRecord => ({
   resourceVersion: '1',
   uses: secrets.map((secret) => ({ secret, startedAt: 1, frozenAt: undefined })),
+  shape: undefined,
 });
 
 test('pods are found by the Secrets that they use, for as long as they use them', () => {
@@ -25,6 +26,10 @@ test('what changes nothing about Secrets is no news, and a container that was st
   const before = record('web');
   index.apply({ key: 'shop/a', after: before });
   expect(index.apply({ key: 'shop/a', before, after: { ...record('web'), resourceVersion: '2' } })).toEqual([]);
-  const anew: PodRecord = { resourceVersion: '3', uses: [{ secret: 'web', startedAt: 2, frozenAt: undefined }] };
+  const anew: PodRecord = {
+    ...before,
+    resourceVersion: '3',
+    uses: [{ secret: 'web', startedAt: 2, frozenAt: undefined }],
+  };
   expect(index.apply({ key: 'shop/a', before, after: anew })).toEqual(['shop/web']);
 });

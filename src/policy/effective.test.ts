@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isBelow, type Mode, modes } from '../api/index.ts';
+import type { DeclaredPort } from '../inventory/index.ts';
 import { MESH, type PolicySketch, policy } from './builders.fixture.ts';
-import { type DeclaredPort, describeOutcome, type Effective, effectiveMode, type Question } from './effective.ts';
+import { describeOutcome, type Effective, effectiveMode, type Question } from './effective.ts';
 import type { Policy } from './policy.ts';
 
 const NOW = Date.UTC(2030, 5, 1);

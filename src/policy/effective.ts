@@ -4,13 +4,8 @@
  * lifts what is under it.
  */
 import { DEFAULT_MODE, higher, isBelow, lower, type Mode, type Scope } from '../api/index.ts';
+import type { DeclaredPort } from '../inventory/index.ts';
 import { byAge, type Labels, nameOfRule, type Policy, type PortRule, scopeOf, selects } from './policy.ts';
-
-/** A container port that a pod declares. */
-export interface DeclaredPort {
-  readonly number: number;
-  readonly name: string | undefined;
-}
 
 /** The one policy of each scope that is heard about a pod. */
 export interface Heard {

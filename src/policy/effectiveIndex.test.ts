@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { modes } from '../api/index.ts';
+import type { PodShape } from '../inventory/index.ts';
 import { MESH, policy } from './builders.fixture.ts';
 import { effectiveMode } from './effective.ts';
-import { EffectiveIndex, type PodShape } from './effectiveIndex.ts';
+import { EffectiveIndex } from './effectiveIndex.ts';
 import type { Policy } from './policy.ts';
 
 const NOW = Date.UTC(2030, 5, 1);

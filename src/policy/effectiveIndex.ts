@@ -3,14 +3,9 @@
  * ports have the same answers: these are worked out once for all of them, when they are asked for.
  */
 import type { Scope } from '../api/index.ts';
-import { type Decision, type DeclaredPort, decideMode, namesOf } from './effective.ts';
+import type { DeclaredPort, PodShape } from '../inventory/index.ts';
+import { type Decision, decideMode, namesOf } from './effective.ts';
 import { byAge, type Labels, type Policy, scopeOf, selects } from './policy.ts';
-
-export interface PodShape {
-  readonly namespace: string;
-  readonly labels: Labels;
-  readonly ports: readonly DeclaredPort[];
-}
 
 /** Pods that are the same to policies. */
 export interface PodClass {
@@ -256,6 +251,14 @@ export class EffectiveIndex {
       if (namespace !== undefined && name !== namespace) continue;
       at.settle();
       for (const one of at.classes.values()) yield [one, this.#answers(one, now)];
+    }
+  }
+
+  /** The pods of a namespace, or of all of them. */
+  *pods(namespace?: string): Generator<PodShape> {
+    for (const [name, at] of this.#namespaces) {
+      if (namespace !== undefined && name !== namespace) continue;
+      for (const { shape } of at.pods.values()) yield shape;
     }
   }
 

@@ -1,8 +1,8 @@
-/** Which mode a port of a pod has, by which policy, and why. */
+/** Which mode a port of a pod has, by which policy, and why; and what becomes of each policy, in its status. */
+export { PolicyController } from './controller.ts';
 export {
   type Considered,
   type Decision,
-  type DeclaredPort,
   decideMode,
   describeOutcome,
   type Effective,
@@ -10,5 +10,6 @@ export {
   type Outcome,
   type Question,
 } from './effective.ts';
-export { type Answers, EffectiveIndex, type PodClass, type PodShape } from './effectiveIndex.ts';
+export { type Answers, EffectiveIndex, type PodClass } from './effectiveIndex.ts';
 export { type Labels, type Policy, type PortRule, readPolicy, scopeOf } from './policy.ts';
+export { decodePolicy, type PolicyRecord } from './policyRecord.ts';

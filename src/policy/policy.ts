@@ -26,6 +26,8 @@ export interface Policy {
   readonly mode: Mode | undefined;
   readonly minimum: Mode | undefined;
   readonly ports: readonly PortRule[];
+  /** When each entry of spec.exceptions ends (ms), in their order; Infinity: never. */
+  readonly exceptionsUntil: readonly number[];
 }
 
 /** @throws RangeError where a time in it cannot be read, which the schema refuses. */
@@ -44,9 +46,14 @@ export function readPolicy({ metadata, spec }: MTLSPolicy): Policy {
       port,
       portName,
       mode,
-      until: until === undefined ? Number.POSITIVE_INFINITY : timeOf(until),
+      until: endOf(until),
     })),
+    exceptionsUntil: (spec.exceptions ?? []).map(({ until }) => endOf(until)),
   };
+}
+
+function endOf(until: string | undefined): number {
+  return until === undefined ? Number.POSITIVE_INFINITY : timeOf(until);
 }
 
 function timeOf(text: string): number {

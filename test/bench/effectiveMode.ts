@@ -1,6 +1,7 @@
 // The modes of 10,000 pods with 5 ports each under 1,000 policies: from nothing, and after one policy has changed. Nothing but this process is measured.
 import { type Mode, modes, parseMTLSPolicy } from '../../src/api/index.ts';
-import { EffectiveIndex, type PodShape, type Policy, readPolicy } from '../../src/policy/index.ts';
+import type { PodShape } from '../../src/inventory/index.ts';
+import { EffectiveIndex, type Policy, readPolicy } from '../../src/policy/index.ts';
 
 export interface EffectiveModeResult {
   readonly benchmark: 'effective-mode';

@@ -29,6 +29,14 @@
 - apiGroups: [mtls-operator.io]
   resources: [workloadcertificates/finalizers]
   verbs: [update]
+# To see which modes are asked for. The spec of an MTLSPolicy is never written.
+- apiGroups: [mtls-operator.io]
+  resources: [mtlspolicies]
+  verbs: [list, watch]
+# To say what a policy comes to: a merge patch of status.
+- apiGroups: [mtls-operator.io]
+  resources: [mtlspolicies/status]
+  verbs: [patch]
 # Keys and certificates are written into Secrets, and watched so that damage is mended. RBAC cannot narrow this to our
 # own Secrets: the operator can read every Secret here. There is no delete, and no patch: what is written is written
 # whole.
@@ -50,9 +58,14 @@
 {{- end }}
 
 {{- define "mtls-operator.rules.inventory" -}}
-# To tell which pods use a Secret and were started before its certificate. Of a pod, nothing else is kept.
+# To tell which pods use a Secret and were started before its certificate, and which policies are for them. Of a pod,
+# that and its labels and ports are kept.
 - apiGroups: [""]
   resources: [pods]
+  verbs: [list, watch]
+# To tell a policy that names the port of a Service from one that names a container port.
+- apiGroups: [""]
+  resources: [services]
   verbs: [list, watch]
 {{- end }}
 
@@ -61,6 +74,14 @@
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, create, update]
+# Policies for the whole mesh are here, whatever else is served.
+- apiGroups: [mtls-operator.io]
+  resources: [mtlspolicies]
+  verbs: [list, watch]
+# To say what a policy comes to: a merge patch of status.
+- apiGroups: [mtls-operator.io]
+  resources: [mtlspolicies/status]
+  verbs: [patch]
 # The keys of the CAs: each generation is a Secret that is made once, marked when it is retired, and removed when it
 # has expired.
 - apiGroups: [""]

@@ -1,0 +1,134 @@
+/** Says in the status of an MTLSPolicy what it comes to. Nothing enforces a mode yet. */
+import {
+  type Condition,
+  type MTLSPolicyStatus,
+  mtlsPolicyKind,
+  mtlsPolicyStatusSchema,
+  setCondition,
+} from '../api/index.ts';
+import type { ServiceRecord } from '../inventory/index.ts';
+import {
+  type Clock,
+  isNotFound,
+  isStatus,
+  mergePatch,
+  type ReconcileResult,
+  type Store,
+  type Transport,
+} from '../kube/index.ts';
+import type { EffectiveIndex } from './effectiveIndex.ts';
+import { conditionTypes, type Judgement, judge, judgeUnreadable, type MeantPort, type Verdict } from './judge.ts';
+import { type Policy, type PortRule, selects } from './policy.ts';
+import { decodePolicy, type PolicyRecord } from './policyRecord.ts';
+
+export interface PolicyWorld {
+  readonly transport: Pick<Transport, 'request'>;
+  readonly clock: Clock;
+  /** The operator's. */
+  readonly meshNamespace: string;
+  readonly policies: Store<PolicyRecord>;
+  readonly services: Store<ServiceRecord>;
+}
+
+export interface PolicyDependencies extends PolicyWorld {
+  readonly index: EffectiveIndex;
+  /** Whether all pods of a namespace, or of the mesh, are known. */
+  readonly knowsPods: (namespace: string | undefined) => boolean;
+  /** Whether one more status may be written now; else the policy is looked at again a moment later. */
+  readonly mayWrite: () => boolean;
+  readonly retryMs: number;
+}
+
+export function createPolicyReconciler(dependencies: PolicyDependencies) {
+  const { clock, index, mayWrite, policies, retryMs, transport } = dependencies;
+
+  return async function reconcile(key: string, signal: AbortSignal): Promise<ReconcileResult> {
+    const record = policies.get(key);
+    if (record === undefined || record.deleting) return {};
+    const now = clock.now();
+    const { content, status: before } = record;
+    const judgement: Judgement =
+      'problem' in content
+        ? { verdicts: judgeUnreadable(content.problem), effective: {}, again: Number.POSITIVE_INFINITY }
+        : judgeHeard(index.get(key) ?? content.policy, now);
+    const after = statusWith(before, judgement, record.generation, new Date(now).toISOString());
+    const again = judgement.again === Number.POSITIVE_INFINITY ? {} : { requeueAt: judgement.again };
+    const patch = mergePatch(before, after);
+    if (patch === undefined) return again;
+    if (!mayWrite()) return { requeueAt: now + retryMs };
+    const path = mtlsPolicyKind.path(record.namespace, record.name, 'status');
+    try {
+      const body = { metadata: { uid: record.uid }, status: patch };
+      const written = decodePolicy(await transport.request({ method: 'PATCH', path, body, signal }));
+      policies.observe(written.key, written.value);
+    } catch (error) {
+      // Gone, or made anew under the same name: its own event brings it here.
+      if (!isNotFound(error) && !isStatus(error, 409)) throw error;
+    }
+    return again;
+  };
+
+  /** @param policy as the index has it: what it answers names policies by identity. */
+  function judgeHeard(policy: Policy, now: number): Judgement {
+    const { knowsPods, meshNamespace, services } = dependencies;
+    const scope = index.scopeOf(policy);
+    const namespace = scope === 'Mesh' ? undefined : policy.namespace;
+    return judge(policy, {
+      meshNamespace,
+      scope,
+      wide: index.wide(policy.namespace),
+      mesh: index.mesh(),
+      pods: knowsPods(namespace) ? [...index.classes(now, namespace)] : undefined,
+      meant: (rule: PortRule) => meantPort(services, index, policy, namespace, rule),
+      now,
+    });
+  }
+}
+
+/** The first by name, so that the same world gives the same status. */
+function meantPort(
+  services: Store<ServiceRecord>,
+  index: EffectiveIndex,
+  policy: Policy,
+  namespace: string | undefined,
+  rule: PortRule,
+): MeantPort | undefined {
+  const found: MeantPort[] = [];
+  for (const { namespace: where, name, ports, selector } of services.values()) {
+    if (selector === undefined || (namespace !== undefined && where !== namespace)) continue;
+    const port = ports.find((one) => (rule.port === undefined ? one.name === rule.portName : one.port === rule.port));
+    if (port === undefined) continue;
+    const pairs = Object.entries(selector);
+    for (const { labels } of index.pods(where)) {
+      if (!selects(policy, labels) || pairs.some(([key, value]) => labels[key] !== value)) continue;
+      found.push({ service: `${where}/${name}`, target: port.target });
+      break;
+    }
+  }
+  return found.sort((a, b) => (a.service < b.service ? -1 : 1))[0];
+}
+
+function statusWith(before: MTLSPolicyStatus, judgement: Judgement, generation: number, at: string): MTLSPolicyStatus {
+  const { effective, verdicts } = judgement;
+  const ours = new Set<string>(conditionTypes);
+  const told = new Set<string>(verdicts.map(({ type }) => type));
+  let conditions: readonly Condition[] = (before.conditions ?? []).filter(
+    ({ type }) => !ours.has(type) || told.has(type),
+  );
+  for (const verdict of verdicts) conditions = setCondition(conditions, conditionOf(verdict, generation), at);
+  const { effective: _, ...rest } = before;
+  return mtlsPolicyStatusSchema.parse({
+    ...rest,
+    conditions,
+    observedGeneration: generation,
+    ...(Object.keys(effective).length === 0 ? {} : { effective }),
+  });
+}
+
+const conditionOf = ({ type, status, reason, message }: Verdict, observedGeneration: number) => ({
+  type,
+  status,
+  reason,
+  message,
+  observedGeneration,
+});
