@@ -1,6 +1,6 @@
 // `npm test [-- file filters and vitest's flags]`: builds what the chosen tests need, runs them, and ends with `N passed, M failed`.
 import { join, relative } from 'node:path';
-import { findOrBuildBinaries } from './cluster/index.ts';
+import { findOrBuildBinaries, findOrBuildOldestApiServer } from './cluster/index.ts';
 import { prepareForDocker } from './docker/machine.ts';
 import { findOrBuildNode, prepareMachine } from './node/index.ts';
 import { goProgram, goProgramDirectories } from './support/goProgram.ts';
@@ -23,7 +23,9 @@ function needsNode(file: string): boolean {
   return withNode.some((path) => relative(root, file).startsWith(path));
 }
 
-const needsHelm = (file: string): boolean => /^test\/(?:chart\/|readme)/.test(relative(root, file));
+const needsHelm = (file: string): boolean => /^test\/(?:chart\/|oldest\/|readme)/.test(relative(root, file));
+
+const needsOldest = (file: string): boolean => relative(root, file).startsWith('test/oldest/');
 
 const needsDocker = (file: string): boolean =>
   /^test\/(?:docker\/|image\/|chart\/(?:docs|pods)|readme)/.test(relative(root, file));
@@ -36,6 +38,7 @@ async function prepare(files: readonly string[]): Promise<void> {
     await prepareMachine(printProgress).catch((error: Error) => printProgress(error.message));
     await findOrBuildNode(printProgress);
   }
+  if (files.some(needsOldest)) await findOrBuildOldestApiServer(printProgress);
   for (const directory of goProgramDirectories()) await goProgram(directory, printProgress);
   if (files.some(needsHelm)) await helmProgram(printProgress);
   // Where there can be no Docker daemon its tests fail and say why; the others run.

@@ -6,6 +6,7 @@ import type { Cluster } from '../cluster/index.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { startClusterWithKinds } from './cluster.ts';
 import { causes, record, send } from './control.ts';
+import { testDefinitions } from './definitions.ts';
 
 let cluster: Cluster;
 
@@ -40,13 +41,7 @@ const policy = (name: string, ...spec: string[]): string[] => [
 ];
 
 describe('the definitions', () => {
-  test.each(kinds)('of $kind carry no warning and every condition of health', async ({ crdName }) => {
-    const { body } = await send(cluster, 'GET', `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${crdName}`);
-    const conditions = record(body['status'])['conditions'];
-    expect(conditions).toContainEqual(expect.objectContaining({ type: 'NamesAccepted', status: 'True' }));
-    expect(conditions).toContainEqual(expect.objectContaining({ type: 'Established', status: 'True' }));
-    expect(conditions).not.toContainEqual(expect.objectContaining({ type: 'NonStructuralSchema', status: 'True' }));
-  });
+  testDefinitions(() => cluster);
 
   test.each(kinds)('of $kind describe every field', async ({ kind }) => {
     // The API server publishes it a moment after it serves the kind.

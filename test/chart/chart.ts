@@ -54,6 +54,12 @@ const deploymentSchema = z.looseObject({
   }),
 });
 
+/** Has the API server judge objects as if they were created: it knows every field. @returns the names of what it would store. */
+export async function dryRunOn(cluster: Cluster, yaml: string): Promise<string> {
+  const args = ['create', '--dry-run=server', '--validate=strict', '-o', 'name', '-f', '-'];
+  return await cluster.kubectl(args, { input: yaml });
+}
+
 /**
  * Runs what the Deployment of a release says, as a process beside a cluster that has no node: the same arguments and environment, and the rights of a token
  * of its service account. Only the port is another, since processes share them.

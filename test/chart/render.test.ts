@@ -296,7 +296,7 @@ describe('values that are wrong are refused', () => {
       ['--set', 'serviceAccount.create=false'],
       'serviceAccount.name has to be set where serviceAccount.create is false',
     ],
-    ['a cluster that is too old', ['--kube-version', '1.29.0'], 'requires kubeVersion: >=1.30.0-0'],
+    ['a cluster that is too old', ['--kube-version', '1.33.9'], 'requires kubeVersion: >=1.34.0-0'],
   ])('%s', async (_, args, message) => {
     expect(await refusal(...args)).toContain(message);
   });

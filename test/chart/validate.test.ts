@@ -10,7 +10,7 @@ import { goProgram } from '../support/goProgram.ts';
 import { chartDirectory, type Helm, helmFor } from '../support/helm.ts';
 import { installOperator, type OperatorProcess, startOperatorProcess } from '../support/operator.ts';
 import { waitFor } from '../support/waitFor.ts';
-import { NAMESPACE, objectsIn, type RenderedObject, render, valueSets } from './chart.ts';
+import { dryRunOn, NAMESPACE, objectsIn, type RenderedObject, render, valueSets } from './chart.ts';
 import { monitoringKinds } from './monitoring.ts';
 
 let cluster: Cluster;
@@ -36,12 +36,7 @@ afterAll(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-/** @returns what the API server would store. */
-async function dryRun(text: string): Promise<string> {
-  return await cluster.kubectl(['create', '--dry-run=server', '--validate=strict', '-o', 'name', '-f', '-'], {
-    input: text,
-  });
-}
+const dryRun = (text: string): Promise<string> => dryRunOn(cluster, text);
 
 describe.each(valueSets)('with the values $name', ({ file }) => {
   test('the API server takes every object, and knows every field', async () => {

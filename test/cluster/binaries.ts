@@ -8,7 +8,13 @@ import { withLock } from '../support/lock.ts';
 import type { Progress } from '../support/progress.ts';
 import { type EnvtestProgram, envtestPrograms, fetchEnvtest } from './envtest.ts';
 import { type GuardedDirectory, makeGuardedDirectory } from './guardian.ts';
-import { moduleDirectory, readVersions, type Versions } from './versions.ts';
+import {
+  type KubernetesVersion,
+  moduleDirectory,
+  oldestModuleDirectory,
+  readOldestVersion,
+  readVersions,
+} from './versions.ts';
 
 /** Absolute paths. */
 export interface Binaries {
@@ -64,6 +70,23 @@ export async function findOrBuildNodeBinaries(progress: Progress, options: FindO
   return { kubelet: path('kubelet'), kubeProxy: path('kube-proxy'), kubeScheduler: path('kube-scheduler') };
 }
 
+/** kube-apiserver of the oldest Kubernetes that is supported: from our cache, the release archive or a Go build. Variables are about the newest. */
+export async function findOrBuildOldestApiServer(progress: Progress): Promise<string> {
+  const version = readOldestVersion();
+  const source = { directory: oldestModuleDirectory, label: `kubernetes-${version.kubernetes}`, version };
+  const built = await fromCache(['kube-apiserver'], source, false, progress);
+  return programIn(built, 'kube-apiserver');
+}
+
+/** Where programs of one version of Kubernetes come from. */
+interface Source {
+  /** The folder whose go.mod pins it. */
+  readonly directory: string;
+  /** For people who look into the cache. */
+  readonly label: string;
+  readonly version: KubernetesVersion;
+}
+
 async function findOrBuild(
   programs: readonly Program[],
   progress: Progress,
@@ -81,12 +104,16 @@ async function findOrBuild(
     if (own !== undefined) given.set('kubectl', own);
   }
   const wanted = programs.filter((program) => !given.has(program));
-  const cached = wanted.length === 0 ? new Map<Program, string>() : await fromCache(wanted, versions, verify, progress);
-  return (program) => {
-    const found = given.get(program) ?? cached.get(program);
-    if (found === undefined) throw new Error(`${program} was neither found nor built`);
-    return found;
-  };
+  const label = `kubernetes-${versions.kubernetes}-etcd-${versions.etcd}`;
+  const source = { directory: moduleDirectory, label, version: versions };
+  const cached = wanted.length === 0 ? new Map<Program, string>() : await fromCache(wanted, source, verify, progress);
+  return (program) => programIn(new Map([...cached, ...given]), program);
+}
+
+function programIn(found: ReadonlyMap<Program, string>, program: Program): string {
+  const path = found.get(program);
+  if (path === undefined) throw new Error(`${program} was neither found nor built`);
+  return path;
 }
 
 /** @throws if a variable names something that is not there: silently building instead would hide the mistake. */
@@ -135,15 +162,14 @@ export function suitsServer(kubectl: string, server: string): boolean {
 
 async function fromCache(
   wanted: readonly Program[],
-  versions: Versions,
+  source: Source,
   verify: boolean,
   progress: Progress,
 ): Promise<Map<Program, string>> {
-  const label = `kubernetes-${versions.kubernetes}-etcd-${versions.etcd}-${goPlatform()}`;
-  const pins = ['go.mod', 'go.sum'].map((file) => readFileSync(join(moduleDirectory, file)));
-  const directory = keyedDirectory('control-plane', label, [
+  const pins = ['go.mod', 'go.sum'].map((file) => readFileSync(join(source.directory, file)));
+  const directory = keyedDirectory('control-plane', `${source.label}-${goPlatform()}`, [
     ...pins,
-    JSON.stringify(linkerValues(versions.kubernetes, '')),
+    JSON.stringify(linkerValues(source.version.kubernetes, '')),
   ]);
   const file = (program: Program) => join(directory, program);
   const missing = async () => {
@@ -157,7 +183,7 @@ async function fromCache(
     }
     await withLock(join(directory, 'lock'), 'building Kubernetes', progress, async () => {
       const left = await missing(); // whoever held the lock before us may have built them
-      if (left.length > 0) await produce(left, directory, versions, progress);
+      if (left.length > 0) await produce(left, directory, source, progress);
     });
   }
   return new Map(wanted.map((program) => [program, file(program)]));
@@ -169,7 +195,7 @@ const workPrefix = 'making-';
 async function produce(
   missing: readonly Program[],
   directory: string,
-  versions: Versions,
+  source: Source,
   progress: Progress,
 ): Promise<void> {
   // A machine that was switched off, or a container that was removed, leaves such a folder: nobody else makes one while we hold the lock.
@@ -180,14 +206,15 @@ async function produce(
   try {
     const left = new Set(missing);
     const inArchive = envtestPrograms.filter((program: EnvtestProgram) => left.has(program));
-    const archive = inArchive.length === 0 ? undefined : await fetchEnvtest(versions.kubernetes, work.path, progress);
+    const archive =
+      inArchive.length === 0 ? undefined : await fetchEnvtest(source.version.kubernetes, work.path, progress);
     for (const program of archive === undefined ? [] : inArchive) {
       const path = archive?.[program];
       if (path === undefined) continue;
       await putIntoCache(path, join(directory, program), 'envtest');
       left.delete(program);
     }
-    if (left.size > 0) await buildWithGo([...left], work, directory, versions, progress);
+    if (left.size > 0) await buildWithGo([...left], work, directory, source, progress);
   } finally {
     await work.remove();
   }
@@ -197,21 +224,24 @@ async function buildWithGo(
   left: readonly Program[],
   work: GuardedDirectory,
   directory: string,
-  versions: Versions,
+  source: Source,
   progress: Progress,
 ): Promise<void> {
-  const go = await findGo(versions.go, progress);
-  progress(`Building ${left.join(', ')} from Go modules: once, about ten minutes on two cores when nothing is cached`);
+  const { go: neededGo, kubernetes } = source.version;
+  const go = await findGo(neededGo, progress);
+  progress(
+    `Building ${left.join(', ')} of Kubernetes ${kubernetes} from Go modules: once, some minutes each on two cores when nothing is cached`,
+  );
   const info = await run(go.command, ['list', '-m', '-json', 'k8s.io/kubernetes'], {
-    cwd: moduleDirectory,
+    cwd: source.directory,
     env: go.env,
   });
   const released = z.object({ Time: z.string() }).parse(JSON.parse(info.stdout)).Time;
   for (const program of left) {
     const output = join(work.path, program);
-    const values = program === 'etcd' ? {} : linkerValues(versions.kubernetes, released);
+    const values = program === 'etcd' ? {} : linkerValues(kubernetes, released);
     const build = {
-      directory: moduleDirectory,
+      directory: source.directory,
       package: packages[program],
       name: program,
       output,

@@ -33,6 +33,8 @@ export interface ClusterOptions {
    * or kills the server. `batch` writes behind, `off` writes nothing: for whoever measures what the log costs.
    */
   readonly audit?: AuditMode;
+  /** Path of another kube-apiserver, of an older Kubernetes (default: that of the version that is pinned). */
+  readonly apiServer?: string;
   /** More flags for kube-apiserver; a flag given here replaces ours. */
   readonly apiServerFlags?: readonly string[];
   /** Prepares the network of nodes that are to come: the API server serves there instead of on loopback. It goes with the directory. */
@@ -71,7 +73,8 @@ export class KubectlError extends Error {
 
 /** Starts etcd, kube-apiserver and kube-controller-manager on this machine, and resolves when all of them serve. */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const binaries = await findBinariesOnce(options.log ?? noProgress);
+  const found = await findBinariesOnce(options.log ?? noProgress);
+  const binaries = options.apiServer === undefined ? found : { ...found, kubeApiserver: options.apiServer };
   const directory = await makeGuardedDirectory(
     options.parentDirectory ?? socketFriendly(tmpdir()),
     'mtls-operator-cluster-',

@@ -1,4 +1,10 @@
-export { type Binaries, findOrBuildBinaries, findOrBuildNodeBinaries, type NodeBinaries } from './binaries.ts';
+export {
+  type Binaries,
+  findOrBuildBinaries,
+  findOrBuildNodeBinaries,
+  findOrBuildOldestApiServer,
+  type NodeBinaries,
+} from './binaries.ts';
 export {
   type Cluster,
   type ClusterOptions,
@@ -11,4 +17,4 @@ export type { Credential } from './credentials.ts';
 export type { ClusterNetwork } from './flags.ts';
 export type { Command, GuardedDirectory } from './guardian.ts';
 export { type ControlPlaneProcess, StartError } from './process.ts';
-export { readVersions, type Versions } from './versions.ts';
+export { readOldestVersion, readVersions, type Versions } from './versions.ts';
