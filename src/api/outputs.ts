@@ -52,8 +52,8 @@ const outputSchema = z.object({
     passwordSecretRefSchema,
     `PKCS12 and JKS only: where the password of both stores stands, in a Secret of the same namespace other than the
     one that is written. It has 6 to 128 printable ASCII characters and no line break. A changed password is noticed
-    within five minutes, and both stores are then written with it around the same certificate. If left out, a password
-    is generated, kept for ever, and stands under ${GENERATED_PASSWORD_KEY} in the Secret that is written. Example:
+    within five minutes, one that was missing or unusable within half a minute, and both stores are then written with
+    it around the same certificate. If left out, a password is generated, kept for ever, and stands under ${GENERATED_PASSWORD_KEY} in the Secret that is written. Example:
     {name: web-keystore, key: password}.`,
   ).optional(),
   alias: textField(

@@ -1,4 +1,4 @@
-import { createController, type Metrics, messageOf, WorkQueue } from '../kube/index.ts';
+import { createController, type Metrics, messageOf, OwnChanges, WorkQueue } from '../kube/index.ts';
 import { Claims, secretKey } from './claims.ts';
 import { KeyMaker } from './keys.ts';
 import { Memory } from './memory.ts';
@@ -16,13 +16,13 @@ const LONGEST_RETRY = 30_000;
 
 export class CertificateController {
   readonly claims = new Claims();
+  readonly #own = new OwnChanges();
   readonly #options: CertificateControllerOptions;
   readonly #queue: WorkQueue;
   readonly #pacer: Pacer;
   readonly #reconcile: (key: string, signal: AbortSignal) => Promise<{ requeueAt?: number | undefined }>;
   /** Keys that have not been looked at since the start: the pacer opens when there are none. */
   #unseen: Set<string> | undefined;
-  #quiet = false;
 
   constructor(options: CertificateControllerOptions) {
     const { certificates, secrets, catalogue, clock, log, metrics } = options;
@@ -40,18 +40,11 @@ export class CertificateController {
         log.error({ key, error: messageOf(error) }, 'a key could not be made');
         this.#queue.addRateLimited(key);
       }),
-      quietly: (change) => {
-        this.#quiet = true;
-        try {
-          change();
-        } finally {
-          this.#quiet = false;
-        }
-      },
+      quietly: this.#own.quietly,
     });
     certificates.subscribe((change) => {
       this.claims.apply(change);
-      if (this.#quiet) return;
+      if (this.#own.underWay) return;
       add(change.key);
       // Whoever waits for the Secret that this one has given up may have it now.
       const { before, after } = change;
@@ -59,7 +52,7 @@ export class CertificateController {
         this.#wake(this.claims.ofSecret(secretKey(before)));
     });
     secrets.subscribe(({ key }) => {
-      if (!this.#quiet) this.#wake(this.claims.ofSecret(key));
+      if (!this.#own.underWay) this.#wake(this.claims.ofSecret(key));
     });
     catalogue.subscribe((authority) => this.#wake(this.claims.ofAuthority(authority)));
   }

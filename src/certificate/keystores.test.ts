@@ -78,6 +78,17 @@ describe('the passwords', () => {
     expect(recheckAt).toBe(NOW + MINUTE / 2);
   });
 
+  test('of two keystores that stand in one Secret are read once', async () => {
+    stock.set('pw', password('good enough'));
+    const outputs = [
+      { type: 'PKCS12', passwordSecretRef: { name: 'pw', key: 'password' } },
+      { type: 'JKS', passwordSecretRef: { name: 'pw', key: 'password' } },
+    ] as const;
+    const { given: found } = await look({ ...given, outputs: [...outputs] });
+    expect([...found.keys()]).toEqual(['PKCS12', 'JKS']);
+    expect(reads).toHaveLength(1);
+  });
+
   test('are never read where they are generated', async () => {
     expect((await look(generated)).recheckAt).toBeUndefined();
     expect(reads).toEqual([]);

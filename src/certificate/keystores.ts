@@ -58,7 +58,7 @@ export class Keystores {
     this.#clock = clock;
   }
 
-  /** Reads the passwords that stand in Secrets of the user's. */
+  /** Reads the passwords that stand in Secrets of the user's, each Secret once, so that two stores with one password have the same. */
   async passwords(
     key: string,
     record: CertificateRecord,
@@ -68,13 +68,13 @@ export class Keystores {
     const given = new Map<string, KeystorePassword>();
     const stamps: string[] = [];
     let refusal: Refusal | undefined;
-    let isElsewhere = false;
+    const secrets = new Map<string, RawSecret | undefined>();
     for (const { type, alias = '', passwordSecretRef } of keystoresOf(spec)) {
       stamps.push(type, alias);
       if (passwordSecretRef === undefined) continue;
-      isElsewhere = true;
-      const raw = await this.#read(record.namespace, passwordSecretRef.name, signal);
-      const found = passwordIn(raw, passwordSecretRef, type);
+      const { name } = passwordSecretRef;
+      if (!secrets.has(name)) secrets.set(name, await this.#read(record.namespace, name, signal));
+      const found = passwordIn(secrets.get(name), passwordSecretRef, type);
       if ('reason' in found) {
         refusal ??= found;
       } else {
@@ -87,7 +87,7 @@ export class Keystores {
       given,
       refusal,
       stamp: digestOf(stamps),
-      recheckAt: isElsewhere ? Math.ceil(this.#clock.now() + recheck) : undefined,
+      recheckAt: secrets.size > 0 ? Math.ceil(this.#clock.now() + recheck) : undefined,
     };
   }
 

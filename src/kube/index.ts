@@ -42,6 +42,7 @@ export { microTime } from './lease.ts';
 export { type Log, messageOf, silentLog } from './log.ts';
 export { mergePatch } from './mergePatch.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
+export { OwnChanges } from './ownChanges.ts';
 export { proxyFor } from './proxySettings.ts';
 export { WorkQueue, type WorkQueueOptions } from './queue.ts';
 export { collectGarbage, Quiet } from './quiet.ts';

@@ -1,6 +1,6 @@
 /** The restart controller: what wakes it, and when the first workload may be restarted. */
 import type { Claims } from '../certificate/index.ts';
-import { createController, type Metrics, WorkQueue } from '../kube/index.ts';
+import { createController, type Metrics, OwnChanges, WorkQueue } from '../kube/index.ts';
 import { createRestartMetrics } from './metrics.ts';
 import { createRestartReconciler, type RestartWorld } from './reconcile.ts';
 import { Turns } from './turns.ts';
@@ -18,10 +18,10 @@ const LONGEST_RETRY = 30_000;
 const WORKERS = 4;
 
 export class RestartController {
+  readonly #own = new OwnChanges();
   readonly #options: RestartControllerOptions;
   readonly #queue: WorkQueue;
   readonly #turns: Turns;
-  #quiet = false;
 
   constructor(options: RestartControllerOptions) {
     const { certificates, claims, clock, limit, metrics, secrets } = options;
@@ -35,7 +35,7 @@ export class RestartController {
       },
     });
     certificates.subscribe(({ key, before, after }) => {
-      if (!this.#quiet && (before?.restarts === true || after?.restarts === true)) this.#queue.add(key);
+      if (!this.#own.underWay && (before?.restarts === true || after?.restarts === true)) this.#queue.add(key);
     });
     secrets.subscribe(({ key }) => {
       for (const certificate of claims.ofSecret(key)) {
@@ -54,14 +54,7 @@ export class RestartController {
         waiting: () => this.#turns.waiting,
         running: () => this.#turns.running,
       }),
-      quietly: (change) => {
-        this.#quiet = true;
-        try {
-          change();
-        } finally {
-          this.#quiet = false;
-        }
-      },
+      quietly: this.#own.quietly,
     });
     // What is under way counts, whoever has begun it: first everything is looked at, then the first may have its turn.
     const unseen = new Set<string>();
