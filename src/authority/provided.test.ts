@@ -97,15 +97,35 @@ describe('a CA that is brought along', () => {
 describe('what is wrong with it is named', () => {
   test.each<[string, () => Readonly<Record<string, string>> | undefined, string, string]>([
     ['no Secret', () => undefined, 'SecretNotFound', 'does not exist'],
-    ['nothing in it', () => ({}), 'SecretIncomplete', 'lacks tls.crt and tls.key'],
+    [
+      'nothing in it',
+      () => ({}),
+      'SecretIncomplete',
+      'lacks tls.crt and tls.key: put the certificate of your CA and its key there',
+    ],
     ['no key', () => ({ ...data, 'tls.key': '' }), 'SecretIncomplete', 'lacks tls.key'],
     ['no certificate', () => ({ ...data, 'tls.crt': '' }), 'SecretIncomplete', 'lacks tls.crt'],
     ['rubbish for a certificate', () => ({ ...data, 'tls.crt': 'rubbish' }), 'SecretUnreadable', 'tls.crt: '],
-    ['rubbish for a key', () => ({ ...data, 'tls.key': 'rubbish' }), 'SecretUnreadable', 'tls.key: '],
+    [
+      'rubbish for a key',
+      () => ({ ...data, 'tls.key': 'rubbish' }),
+      'SecretUnreadable',
+      'Put PEM there, as openssl writes it',
+    ],
     ['rubbish for roots', () => ({ ...data, 'ca.crt': 'rubbish' }), 'SecretUnreadable', 'ca.crt: '],
-    ['a key of another', () => ({ ...data, 'tls.key': root.key.pem('PKCS8') }), 'KeyMismatch', 'does not belong'],
+    [
+      'a key of another',
+      () => ({ ...data, 'tls.key': root.key.pem('PKCS8') }),
+      'KeyMismatch',
+      'put the certificate of the CA that signs first',
+    ],
     ['an intermediate without root', () => ({ ...data, 'ca.crt': '' }), 'ChainBroken', 'no root'],
-    ['a gap in the chain', () => dataOf(issuing, [], [root]), 'ChainBroken', 'does not chain'],
+    [
+      'a gap in the chain',
+      () => dataOf(issuing, [], [root]),
+      'ChainBroken',
+      'Put every certificate between your CA and its root into tls.crt',
+    ],
   ])('%s', (_, given, reason, text) => {
     const result = read(given());
     expect(result).toMatchObject({ problem: { reason, message: expect.stringContaining(text) } });
@@ -136,12 +156,17 @@ describe('what is wrong with it is named', () => {
       notAfter: new Date(NOW + DAY),
     });
     const given = { ...data, 'tls.crt': leaf.pem + data['tls.crt'], 'tls.key': key.pem('PKCS8') };
-    expect(read(given)).toMatchObject({ problem: { reason: 'NotACa', message: expect.stringContaining('CN=x') } });
+    expect(read(given)).toMatchObject({
+      problem: { reason: 'NotACa', message: expect.stringMatching(/CN=x.*put the certificate of a CA first/) },
+    });
   });
 
   test('one that has expired, or has not begun', () => {
     expect(read(data, NOW + 50 * DAY)).toMatchObject({
-      problem: { reason: 'Expired', message: expect.stringContaining('CN=issuing') },
+      problem: {
+        reason: 'Expired',
+        message: expect.stringMatching(/CN=issuing.*put its renewed certificate in its place/),
+      },
     });
     expect(read(data, NOW - 2 * DAY)).toMatchObject({
       problem: { reason: 'ChainBroken', message: expect.stringContaining('valid from') },

@@ -58,18 +58,27 @@ export function readProvided(
   if (data === undefined)
     return problem('SecretNotFound', 'does not exist: create it with tls.crt, tls.key and ca.crt of your CA');
   const missing = ['tls.crt', 'tls.key'].filter((key) => (data[key] ?? '') === '');
-  if (missing.length > 0) return problem('SecretIncomplete', `lacks ${missing.join(' and ')}`);
+  if (missing.length > 0) {
+    return problem(
+      'SecretIncomplete',
+      `lacks ${missing.join(' and ')}: put the certificate of your CA and its key there`,
+    );
+  }
   try {
     const [certificate, ...above] = readPart('tls.crt', () => parseCertificates(data['tls.crt'] ?? ''));
-    if (certificate === undefined) return problem('SecretIncomplete', 'has no certificate in tls.crt');
+    if (certificate === undefined)
+      return problem('SecretIncomplete', 'has no certificate in tls.crt: put your CA’s there, and those above it');
     const key = readPart('tls.key', () => loadKeyPair(data['tls.key'] ?? ''));
     if (!keyMatches(key, certificate)) {
-      return problem('KeyMismatch', 'has a tls.key that does not belong to the first certificate in tls.crt');
+      return problem(
+        'KeyMismatch',
+        'has a tls.key that does not belong to the first certificate in tls.crt: put the certificate of the CA that signs first, and its key into tls.key',
+      );
     }
     if (!certificate.isCa || !canSign(certificate)) {
       return problem(
         'NotACa',
-        `has a first certificate (${certificate.subject}) that may not sign: it needs CA:TRUE and keyCertSign`,
+        `has a first certificate (${certificate.subject}) that may not sign: put the certificate of a CA first, one with CA:TRUE and keyCertSign`,
       );
     }
     const roots =
@@ -83,12 +92,15 @@ export function readProvided(
     if (expired !== undefined) {
       return problem(
         'Expired',
-        `has a certificate (${expired.subject}) that expired at ${expired.notAfter.toISOString()}`,
+        `has a certificate (${expired.subject}) that expired at ${expired.notAfter.toISOString()}: put its renewed certificate in its place`,
       );
     }
     const verdict = verifyChain({ leaf: certificate, intermediates: above, roots, at: new Date(now) });
     if (!verdict.ok) {
-      const broken = problem('ChainBroken', `has a tls.crt that does not chain to ca.crt: ${verdict.message}`);
+      const broken = problem(
+        'ChainBroken',
+        `has a tls.crt that does not chain to ca.crt: ${verdict.message}. Put every certificate between your CA and its root into tls.crt, and the root into ca.crt`,
+      );
       const begins = [certificate, ...above, ...roots].map(({ notBefore }) => notBefore.getTime());
       const next = Math.min(...begins.filter((time) => time > now));
       return Number.isFinite(next) ? { ...broken, begins: next } : broken;
@@ -105,7 +117,10 @@ export function readProvided(
     };
   } catch (error) {
     if (!(error instanceof UnreadablePart)) throw error;
-    return problem('SecretUnreadable', `cannot be read: ${error.message}`);
+    return problem(
+      'SecretUnreadable',
+      `cannot be read: ${error.message}. Put PEM there, as openssl writes it, and no password on the key`,
+    );
   }
 }
 
