@@ -123,8 +123,13 @@ export class Dockerd implements AsyncDisposable {
   }
 
   /** Runs Debian's docker client against it. @throws CommandError */
-  async docker(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<CommandResult> {
+  async docker(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    signal?: AbortSignal,
+  ): Promise<CommandResult> {
     return await run(docker, args, {
+      ...(signal === undefined ? {} : { signal }),
       cwd: this.directory,
       env: { PATH: machinePath, HOME: this.#file('home'), DOCKER_HOST: this.host, ...env },
     });

@@ -7,5 +7,6 @@ export default defineConfig({
     testTimeout: 240_000,
     hookTimeout: 600_000,
     fileParallelism: false,
+    bail: 1, // each scenario begins with what the one before has left
   },
 });
