@@ -224,7 +224,7 @@ describe('what can be wrong with it', () => {
     {
       name: 'keyless',
       reason: 'SecretIncomplete',
-      message: /lacks tls\.key/,
+      message: /lacks tls\.key: put the certificate of your CA and its key there/,
       data: (ca) => ({ ...good(ca), 'tls.key': '' }),
     },
     {
@@ -236,13 +236,13 @@ describe('what can be wrong with it', () => {
     {
       name: 'mismatch',
       reason: 'KeyMismatch',
-      message: /tls\.key that does not belong to the first certificate/,
+      message: /does not belong to the first certificate in tls\.crt: put the certificate of the CA that signs first/,
       data: (ca) => ({ ...good(ca), 'tls.key': root.key.pem('PKCS8') }),
     },
     {
       name: 'unreadable',
       reason: 'SecretUnreadable',
-      message: /cannot be read/,
+      message: /cannot be read: tls\.crt: .*Put PEM there/,
       data: (ca) => ({ ...good(ca), 'tls.crt': 'hello' }),
     },
     {
@@ -254,7 +254,7 @@ describe('what can be wrong with it', () => {
     {
       name: 'strange-root',
       reason: 'ChainBroken',
-      message: /does not chain to ca\.crt/,
+      message: /does not chain to ca\.crt: .*Put every certificate between your CA and its root into tls\.crt/,
       data: async (ca) => ({ ...good(ca), 'ca.crt': pem(await makeCa('Stranger')) }),
     },
     {
@@ -269,13 +269,13 @@ describe('what can be wrong with it', () => {
     {
       name: 'expired',
       reason: 'Expired',
-      message: /expired at \d{4}-/,
+      message: /expired at \d{4}-.*put its renewed certificate in its place/,
       data: async () => good(await makeCa('Expired', root, [-7200, -3600])),
     },
     {
       name: 'no-ca',
       reason: 'NotACa',
-      message: /may not sign: it needs CA:TRUE and keyCertSign/,
+      message: /may not sign: put the certificate of a CA first, one with CA:TRUE and keyCertSign/,
       data: async () => {
         const { secret } = await issue('direct');
         return { 'tls.crt': secret.text('tls.crt'), 'tls.key': secret.text('tls.key'), 'ca.crt': pem(root) };

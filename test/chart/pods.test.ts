@@ -2,10 +2,18 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Cluster } from '../cluster/index.ts';
 import { operatorImage } from '../image/operatorImage.ts';
+import {
+  type GreetingsLine,
+  greetingsImage,
+  greetingsPod,
+  lastLine,
+  makeGreetingsImage,
+  mounted,
+} from '../node/greetings.ts';
 import { startClusterWithNode } from '../node/index.ts';
 import { chartDirectory, type Helm, helmFor } from '../support/helm.ts';
 import { printProgress } from '../support/progress.ts';
@@ -21,6 +29,7 @@ beforeAll(async () => {
   const started = await startClusterWithNode({ log: printProgress });
   cluster = started.cluster;
   await started.node.load(image.archive);
+  await started.node.load(await makeGreetingsImage(greetingsImage, printProgress));
   home = await mkdtemp(join(tmpdir(), 'mtls-operator-helm-'));
   helm = await helmFor(home, cluster);
   const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
@@ -58,8 +67,7 @@ async function holder(): Promise<string> {
   return (await cluster.kubectl(lease)).split('_')[0] ?? '';
 }
 
-async function issue(name: string): Promise<void> {
-  const spec = { secretName: name, dnsNames: [`${name}.shop.svc`] };
+async function issue(name: string, spec: object = { secretName: name, dnsNames: [`${name}.shop.svc`] }): Promise<void> {
   const metadata = { name, namespace: 'shop' };
   const object = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'WorkloadCertificate', metadata, spec };
   await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(object) });
@@ -104,9 +112,77 @@ test('helm upgrade replaces them without a gap, and the old ones end by themselv
   expect(names).toContain(await holder());
 });
 
-test('helm uninstall takes the pods away and leaves the certificates', async () => {
-  await helm('uninstall', 'mtls-operator', '-n', NAMESPACE, '--wait');
-  await waitFor('the pods to be gone', async () => (await pods()).length === 0);
-  const secrets = await cluster.kubectl(['get', 'secret', '-n', 'shop', '-o', 'name']);
-  expect(secrets.trim().split('\n')).toEqual(['secret/first', 'secret/second']);
+describe('workloads that run', () => {
+  let before: string;
+
+  const shop = (...args: readonly string[]): Promise<string> => cluster.kubectl([...args, '-n', 'shop']);
+  const secrets = (): Promise<string> =>
+    shop(
+      'get',
+      'secret',
+      ...names,
+      '-o',
+      'jsonpath={range .items[*]}{.metadata.name} {.metadata.uid} {.data}{";"}{end}',
+    );
+  const names = ['first', 'second', 'greeter-mtls', 'visitor-mtls'];
+  const pod = (name: string): Promise<string> =>
+    shop(
+      'get',
+      'pod',
+      name,
+      '-o',
+      'jsonpath={.metadata.uid} {.status.phase} {.status.containerStatuses[0].restartCount}',
+    );
+  const count = async (): Promise<GreetingsLine> =>
+    (await waitFor('the client to count', async () => lastLine(await shop('logs', 'visitor'), 'count'))) ?? {};
+
+  /** Each of the client's connections is made anew. */
+  async function goOnGreeting(): Promise<void> {
+    const { failures, handshakes } = await count();
+    await waitFor('ten more handshakes', async () => Number((await count())['handshakes']) >= Number(handshakes) + 10);
+    expect((await count())['failures']).toBe(failures);
+  }
+
+  beforeAll(async () => {
+    for (const [name, usages] of [
+      ['greeter', ['server auth']],
+      ['visitor', ['client auth']],
+    ] as const) {
+      const spec = { secretName: `${name}-mtls`, dnsNames: [`${name}.shop.svc`], usages };
+      await issue(name, spec);
+    }
+    const serving = ['/server'];
+    const visiting = ['/client', '-connect', 'greeter.shop.svc:8443'];
+    for (const [name, command] of [
+      ['greeter', serving],
+      ['visitor', visiting],
+    ] as const) {
+      const object = greetingsPod({ name, namespace: 'shop', command, files: mounted(`${name}-mtls`) });
+      await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(object) });
+    }
+    await shop('expose', 'pod', 'greeter', '--port=8443');
+    await shop('wait', '--for=condition=Ready', 'pod/greeter', 'pod/visitor', '--timeout=120s');
+    before = `${await secrets()}${await pod('greeter')} ${await pod('visitor')}`;
+  });
+
+  const asBefore = async (): Promise<void> =>
+    expect(`${await secrets()}${await pod('greeter')} ${await pod('visitor')}`).toBe(before);
+
+  test('helm uninstall takes the operator away, and leaves them and their certificates', async () => {
+    await helm('uninstall', 'mtls-operator', '-n', NAMESPACE, '--wait');
+    await waitFor('the pods to be gone', async () => (await pods()).length === 0);
+    await goOnGreeting();
+    await asBefore();
+  });
+
+  test('helm install again goes on with the same certificates, and renews them', async () => {
+    await helm('install', 'mtls-operator', chartDirectory, '-n', NAMESPACE, '--wait', '--timeout=3m');
+    // Whatever it did not like about the others it would have mended before it issues a new one.
+    await issue('third');
+    await goOnGreeting();
+    await asBefore();
+    await shop('annotate', 'wcert', 'greeter', `mtls-operator.io/renew-at=${new Date().toISOString()}`);
+    await waitFor('the certificate to be renewed', async () => !before.startsWith(await secrets()));
+    await goOnGreeting();
+  });
 });
