@@ -1,4 +1,4 @@
-/** `npm run bench -- [sign|effective-mode|issue|latency|renewals|memory|failover|all] [--count N] [--rounds N] [--json]` */
+/** `npm run bench -- [sign|effective-mode|issue|latency|renewals|memory|failover|node|all] [--count N] [--rounds N] [--json]` */
 import { parseArgs } from 'node:util';
 import { printProgress } from '../support/progress.ts';
 import { measureEffectiveMode } from './effectiveMode.ts';
@@ -6,6 +6,7 @@ import { measureFailover } from './failover.ts';
 import { measureIssuing } from './issue.ts';
 import { measureLatency } from './latency.ts';
 import { measureMemory } from './memory.ts';
+import { measureNode } from './node.ts';
 import { measureRenewals } from './renewals.ts';
 import { measureSigning } from './sign.ts';
 
@@ -23,6 +24,7 @@ const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   renewals: () => measureRenewals(count(5000)),
   memory: () => measureMemory(count(10_000)),
   failover: () => measureFailover(count(200)),
+  node: () => measureNode(count(1000), Number(values.rounds ?? 20)),
 };
 
 const wanted = positionals.length === 0 || positionals.includes('all') ? Object.keys(benchmarks) : positionals;
