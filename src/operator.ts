@@ -245,7 +245,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
   });
 
   const quiet = new Quiet({ clock, onQuiet: collectGarbage });
-  for (const store of [certificates, secrets]) store.subscribe(() => quiet.note());
+  for (const store of [certificates, secrets, pods]) store.subscribe(() => quiet.note());
 
   let leading = false;
   const health = await serveHealth({

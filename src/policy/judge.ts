@@ -21,26 +21,28 @@ export const conditionTypes = [
 ] as const;
 export type PolicyConditionType = (typeof conditionTypes)[number];
 
-export type PolicyReason =
-  | 'Accepted'
+export const policyReasons = [
+  'Accepted',
   /** It was stored under an older schema. */
-  | 'SpecInvalid'
+  'SpecInvalid',
   /** An older policy of the same scope is heard in its place. */
-  | 'Overruled'
-  | 'Effective'
+  'Overruled',
+  'Effective',
   /** No running pod is selected. */
-  | 'SelectsNothing'
+  'SelectsNothing',
   /** Narrower policies decide everywhere, or it says nothing about any port. */
-  | 'DecidesNothing'
+  'DecidesNothing',
   /** The operator does not look at pods. */
-  | 'PodsUnknown'
+  'PodsUnknown',
   /** Nothing enforces a mode in this version. */
-  | 'NoSidecars'
-  | 'MinimumOfMesh'
-  | 'NotMeshWide'
-  | 'EntriesExpired'
-  | 'NotDeclared'
-  | 'PortIsServicePort';
+  'NoSidecars',
+  'MinimumOfMesh',
+  'NotMeshWide',
+  'EntriesExpired',
+  'NotDeclared',
+  'PortIsServicePort',
+] as const;
+export type PolicyReason = (typeof policyReasons)[number];
 
 export interface Verdict {
   readonly type: PolicyConditionType;

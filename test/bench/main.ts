@@ -1,8 +1,9 @@
-/** `npm run bench -- [sign|effective-mode|issue|latency|renewals|memory|failover|node|all] [--count N] [--rounds N] [--json]` */
+/** `npm run bench -- [sign|effective-mode|issue|latency|renewals|memory|inventory|failover|node|all] [--count N] [--rounds N] [--json]` */
 import { parseArgs } from 'node:util';
 import { printProgress } from '../support/progress.ts';
 import { measureEffectiveMode } from './effectiveMode.ts';
 import { measureFailover } from './failover.ts';
+import { measureInventory } from './inventory.ts';
 import { measureIssuing } from './issue.ts';
 import { measureLatency } from './latency.ts';
 import { measureMemory } from './memory.ts';
@@ -23,6 +24,7 @@ const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   latency: () => measureLatency(count(200)),
   renewals: () => measureRenewals(count(5000)),
   memory: () => measureMemory(count(10_000)),
+  inventory: () => measureInventory(count(20_000)),
   failover: () => measureFailover(count(200)),
   node: () => measureNode(count(1000), Number(values.rounds ?? 20)),
 };

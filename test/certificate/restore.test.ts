@@ -27,6 +27,13 @@ async function identities(cluster: Cluster): Promise<string> {
   ].join('\n');
 }
 
+const policy = `
+apiVersion: mtls-operator.io/v1alpha1
+kind: MTLSPolicy
+metadata: {name: default, namespace: shop}
+spec: {mode: Strict}
+`;
+
 const certificate = (name: string) => `
 apiVersion: mtls-operator.io/v1alpha1
 kind: WorkloadCertificate
@@ -46,6 +53,7 @@ test('into a new cluster: the same certificates under the same CA, and renewals 
       await using _operator = await startOperatorProcess(lost);
       await lost.kubectl(['create', 'namespace', 'shop']);
       await lost.kubectl(['apply', '-f', '-'], { input: ['web', 'cart', 'db'].map(certificate).join('---') });
+      await lost.kubectl(['apply', '-f', '-'], { input: policy });
       await lost.kubectl(['wait', '--for=condition=Ready', 'wcert', '--all', '-n', 'shop', '--timeout=30s']);
       before = await identities(lost);
       expect(before).toMatch(
@@ -61,6 +69,7 @@ test('into a new cluster: the same certificates under the same CA, and renewals 
     await found.kubectl(['wait', '--for=condition=Ready', 'wcert', '--all', '-n', 'shop', '--timeout=30s']);
     await found.kubectl(['wait', '--for=condition=Ready', 'mca/default', '--timeout=30s']);
     expect(await identities(found)).toBe(before);
+    await found.kubectl(['wait', '--for=condition=Accepted', 'mtlsp/default', '-n', 'shop', '--timeout=30s']);
 
     const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
     await found.kubectl(['annotate', 'wcert', 'web', '-n', 'shop', `mtls-operator.io/renew-at=${now}`]);

@@ -1,8 +1,12 @@
 /** What becomes of policies, told in their status by the bundled operator on a real API server. Nothing enforces a mode yet. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { findCondition, type MTLSPolicy, mtlsPolicyKind, parseMTLSPolicy } from '../../src/api/index.ts';
 import { inventoryRules } from '../../src/api/rbac.ts';
+import { conditionTypes, policyReasons } from '../../src/policy/judge.ts';
 import { inSeconds, OPERATOR_NAMESPACE, World, waitFor } from '../certificate/world.ts';
+import { fencedBlocks } from '../support/markdown.ts';
 import { operatorUser } from '../support/operator.ts';
 
 let world: World;
@@ -78,6 +82,26 @@ describe('an operator that may not look at pods', () => {
       subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: operatorUser.name }],
     });
     await told('default', { Effective: 'SelectsNothing' });
+  });
+});
+
+describe('docs/modes.md', () => {
+  test('shows a policy that is taken, and the command that lists it', async () => {
+    const blocks = fencedBlocks(await readFile(join(import.meta.dirname, '..', '..', 'docs', 'modes.md'), 'utf8'));
+    expect(blocks.map(({ language }) => language)).toEqual(['yaml', 'sh']);
+    await world.cluster.kubectl(['create', 'namespace', 'shop']);
+    await world.cluster.kubectl(['apply', '-f', '-'], { input: blocks[0]?.text ?? '' });
+    await told('default', { Accepted: 'Accepted' }, 'shop');
+    const [program, ...args] = blocks[1]?.text.trim().split(' ') ?? [];
+    expect(program).toBe('kubectl');
+    expect(await world.cluster.kubectl(args)).toMatch(
+      /^NAME +ACCEPTED +MODE .*\ndefault +True +Strict +Strict +False /,
+    );
+  });
+
+  test('names every condition and reason there is', async () => {
+    const text = await readFile(join(import.meta.dirname, '..', '..', 'docs', 'modes.md'), 'utf8');
+    for (const word of [...conditionTypes, ...policyReasons]) expect(text).toContain(`\`${word}\``);
   });
 });
 
