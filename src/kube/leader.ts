@@ -56,6 +56,7 @@ class Election {
   #mustRead = true;
   #renewedAt = 0;
   #announced = '';
+  #complained = '';
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -173,14 +174,10 @@ class Election {
       if (!(await this.#takeOrRenew(ms, cut.signal))) return false;
       // From when we asked: the Lease cannot have been written earlier.
       this.#renewedAt = startedAt;
+      this.#complained = '';
       return true;
     } catch (error) {
-      if (!signal.aborted) {
-        this.#options.log.warn(
-          { lease: this.#options.name, error: messageOf(error) },
-          'cannot take or renew the Lease',
-        );
-      }
+      if (!signal.aborted) this.#complain(messageOf(error));
       return false;
     } finally {
       stop();
@@ -215,6 +212,15 @@ class Election {
     this.#options.log.info({ lease: this.#options.name, holder }, 'another leads');
   }
 
+  /** Says a fault once, not at every try. */
+  #complain(error: string): void {
+    const { log, name, namespace } = this.#options;
+    const fields = { lease: name, namespace, error };
+    if (error === this.#complained) log.debug(fields, 'cannot take or renew the Lease');
+    else log.warn(fields, 'cannot take or renew the Lease');
+    this.#complained = error;
+  }
+
   async #read(deadlineMs: number, signal: AbortSignal): Promise<void> {
     const { transport, namespace, name } = this.#options;
     try {
@@ -247,6 +253,9 @@ class Election {
     } catch (error) {
       // Whatever went wrong, what we remember may no longer be so.
       this.#mustRead = true;
+      // A Lease that cannot even be made has no namespace to be in.
+      if (seen === undefined && isStatus(error, 404))
+        throw new Error(`there is no namespace "${namespace}": create it, or name another for the operator`);
       if (!isStatus(error, 404, 409)) throw error;
       return false;
     }

@@ -1,5 +1,5 @@
 import { type Clock, type Random, sleep } from './clock.ts';
-import { ApiError, TransportError } from './errors.ts';
+import { ApiError, isStatus, TransportError } from './errors.ts';
 import { property, stringAt } from './json.ts';
 import { type Log, messageOf } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -331,9 +331,16 @@ class Loop<T extends Versioned> {
   /** Says a fault once, then at each doubling of their number: an API server that is away for an hour is one story, not thousands of lines. */
   #complain(error: unknown, message: string): void {
     const failures = this.#state.failures + 1;
-    const fields = { ...this.#fields, failures, error: messageOf(error) };
+    const fields = { ...this.#fields, failures, error: this.#explain(error) };
     if (Number.isInteger(Math.log2(failures)) && failures > 1) this.#options.log.warn(fields, message);
     else this.#options.log.debug(fields, message);
+  }
+
+  /** Of a kind that is not served the API server says no more than "404 page not found". */
+  #explain(error: unknown): string {
+    const { group, plural, version } = this.#options.resource;
+    if (group === '' || !isStatus(error, 404)) return messageOf(error);
+    return `the API server does not serve ${plural} of ${group}/${version}: install the CustomResourceDefinition "${plural}.${group}"`;
   }
 }
 

@@ -231,6 +231,26 @@ describe('a process that leads', () => {
   });
 });
 
+test('without its namespace nobody leads, which is said once and with what to do; with it, somebody does', async () => {
+  const through = openClient(connectionTo(cluster));
+  cleanUp.push(() => through.transport.close());
+  const race = new Race('not-there');
+  race.run('a', through);
+  const complaints = () => through.log.lines.filter(({ message }) => message === 'cannot take or renew the Lease');
+  await waitFor('three tries', () => complaints().length >= 3);
+  expect(complaints().filter(({ level }) => level === 'warn')).toMatchObject([
+    {
+      fields: {
+        namespace: 'not-there',
+        error: 'there is no namespace "not-there": create it, or name another for the operator',
+      },
+    },
+  ]);
+  expect(race.terms).toEqual([]);
+  await cluster.kubectl(['create', 'namespace', 'not-there']);
+  await waitFor('a leader', () => race.terms.length === 1);
+});
+
 test('five candidates that come and go for a while: never two at once, and at last one', async () => {
   const race = new Race(await createNamespace(client, 'lease'));
   const running = ['a', 'b', 'c', 'd', 'e'].map((identity) => race.run(identity, client, STEADY));

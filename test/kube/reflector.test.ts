@@ -2,7 +2,15 @@ import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { identify, isNotFound, loadConnection, resourcePath } from '../../src/kube/index.ts';
+import {
+  createReflector,
+  identify,
+  isNotFound,
+  loadConnection,
+  resourcePath,
+  Store,
+  systemClock,
+} from '../../src/kube/index.ts';
 import type { Cluster } from '../cluster/index.ts';
 import { startFaultProxy } from '../faults/proxy.ts';
 import { seededRandom } from '../faults/rules.ts';
@@ -18,6 +26,7 @@ import {
   deleteConfigMap,
   listAll,
   type Mirror,
+  type Mirrored,
   NEVER,
   openClient,
   putConfigMap,
@@ -292,6 +301,33 @@ describe('faults of ours and of objects', () => {
     await cluster.kubectl(['create', 'rolebinding', 'reader', '-n', namespace, '--role=reader', '--user=nobody']);
     await mirror.reflector.synced;
     expect(mirror.store.size).toBe(1);
+  });
+
+  test('a kind that is not installed is named in the log, with what to do', async () => {
+    const stopper = new AbortController();
+    const reflector = createReflector({
+      name: 'widgets',
+      transport: client.transport,
+      resource: { group: 'example.com', version: 'v1', plural: 'widgets' },
+      namespaces: 'all',
+      decode: () => undefined,
+      store: new Store<Mirrored>(),
+      clock: systemClock,
+      random: Math.random,
+      metrics: client.metrics,
+      log: client.log,
+    });
+    const running = reflector.run(stopper.signal);
+    const warning = await waitFor('a warning', () => client.log.lines.find(({ level }) => level === 'warn'));
+    stopper.abort();
+    await running;
+    expect(warning).toMatchObject({
+      message: 'cannot list',
+      fields: {
+        error:
+          'the API server does not serve widgets of example.com/v1: install the CustomResourceDefinition "widgets.example.com"',
+      },
+    });
   });
 
   test('stopping ends it at once, whatever it does', async () => {
