@@ -53,7 +53,7 @@ export {
 export { operatorAccount } from './rbac.ts';
 export { type RestartKind, type RestartTarget, resourceOfKind, restartKinds } from './restart.ts';
 export { defaultKeySize, type KeyAlgorithm } from './shared.ts';
-export { parseTime } from './time.ts';
+export { iso, parseTime } from './time.ts';
 export {
   parseWorkloadCertificate,
   type Usage,

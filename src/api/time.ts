@@ -1,4 +1,4 @@
-/** Points in time as users write them: RFC 3339, with a time zone. `Date.parse` alone takes much else, and turns 30 February into 2 March. */
+/** Points in time: RFC 3339, with a time zone. `Date.parse` alone takes much else, and turns 30 February into 2 March. */
 
 /** RE2 and JavaScript alike. Days that a month does not have pass here: see `parseTime`. */
 export const TIME_PATTERN =
@@ -17,4 +17,9 @@ export function parseTime(text: string): number | undefined {
   if (new Date(`${date}T00:00:00Z`).toISOString().slice(0, 10) !== date) return undefined;
   const at = Date.parse(text);
   return Number.isNaN(at) || at > LATEST ? undefined : at;
+}
+
+/** Seconds only: certificates have no fractions, and `2026-11-22T17:00:00Z` is how Kubernetes writes times. */
+export function iso(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }

@@ -8,6 +8,5 @@ export type { IssuerInUse } from './issuerSearch.ts';
 export type { RootInUse } from './lost.ts';
 export { type DeniedName, deniedNames, describeDenied, isFreeDnsName, selectorMatches } from './names.ts';
 export { type AuthorityDependencies, createAuthorityReconciler } from './reconcile.ts';
-export { iso } from './status.ts';
 export { type AuthorityRecord, type CaSecretRecord, decodeAuthority, decodeCaSecret } from './store.ts';
 export { AuthorityCatalogue, type AuthorityView, caIdOf, type KnownIssuer } from './view.ts';

@@ -9,6 +9,7 @@ import {
   certificateAuthorityStatusSchema,
   findCondition,
   InvalidObjectError,
+  iso,
   parseCertificateAuthority,
   setCondition,
 } from '../api/index.ts';
@@ -37,7 +38,7 @@ import { type Outcome, providedOutcome, selfSignedOutcome, unreadableView, withN
 import { readProvided } from './provided.ts';
 import { generationsNote, rememberedOf } from './remembered.ts';
 import { makeGeneration, selfSignedSpec } from './selfSigned.ts';
-import { type AuthorityFindings, authorityStatus, EXPIRING, iso } from './status.ts';
+import { type AuthorityFindings, authorityStatus, EXPIRING } from './status.ts';
 import { type AuthorityRecord, type CaSecretRecord, decodeAuthority, readCaSecret } from './store.ts';
 import { findUser } from './users.ts';
 import type { AuthorityCatalogue } from './view.ts';

@@ -1,5 +1,5 @@
 /** The status of a CertificateAuthority: pure, from what was found out about it. */
-import { type CertificateAuthority, type CertificateAuthorityStatus, setCondition } from '../api/index.ts';
+import { type CertificateAuthority, type CertificateAuthorityStatus, iso, setCondition } from '../api/index.ts';
 import type { ParsedCertificate } from '../pki/index.ts';
 import type { Generation } from './generation.ts';
 import type { LostCa } from './lost.ts';
@@ -112,11 +112,6 @@ function describe({ certificate, secretName }: { certificate: ParsedCertificate;
     notAfter: iso(certificate.notAfter.getTime()),
     ...optional('secretName', secretName === '' ? undefined : secretName),
   };
-}
-
-/** Seconds only: certificates have no fractions, and `2026-11-22T17:00:00Z` is how Kubernetes writes times. */
-export function iso(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
 
 function optional<Key extends string, Value>(key: Key, value: Value | undefined): { [K in Key]?: Value } {

@@ -1,6 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { workloadCertificateStatusSchema } from '../api/index.ts';
-import { iso } from '../authority/index.ts';
+import { iso, workloadCertificateStatusSchema } from '../api/index.ts';
 import { certificateOf, HOUR, issuedSecret, makeWorld, NOW, recordOf, SECOND } from './builders.fixture.ts';
 import type { Decision } from './decide.ts';
 import type { Refusal } from './reasons.ts';

@@ -3,8 +3,7 @@
  * that looking again at an unchanged world writes nothing.
  */
 
-import { setCondition, type WorkloadCertificate, type WorkloadCertificateStatus } from '../api/index.ts';
-import { iso } from '../authority/index.ts';
+import { iso, setCondition, type WorkloadCertificate, type WorkloadCertificateStatus } from '../api/index.ts';
 import type { Decision } from './decide.ts';
 import {
   blocksRewrites,

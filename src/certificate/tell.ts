@@ -1,6 +1,5 @@
 /** What users hear of a certificate: status, events, the log. Each thing once, however often it is looked at. */
-import { API_VERSION, setCondition, type WorkloadCertificate, workloadCertificateKind } from '../api/index.ts';
-import { iso } from '../authority/index.ts';
+import { API_VERSION, iso, setCondition, type WorkloadCertificate, workloadCertificateKind } from '../api/index.ts';
 import {
   type Clock,
   type EventRecorder,

@@ -215,7 +215,7 @@ describe('what it comes to', () => {
     [
       'the next end of its entries',
       [{ mode: 'Strict', ports: { '8080': 'Disabled', http: 'Disabled' }, until: { '8080': LATER, http: SOON } }],
-      { scope: 'Namespace', mode: 'Strict', pods: 1, nextChange: '2030-06-02T00:00:00.000Z' },
+      { scope: 'Namespace', mode: 'Strict', pods: 1, nextChange: '2030-06-02T00:00:00Z' },
     ],
   ])('%s', (_, policies, effective) => {
     expect(judged(policies).effective).toEqual(effective);

@@ -2,7 +2,7 @@
  * What an MTLSPolicy comes to, for its status: pure. The catalogue of its conditions and reasons; a message says what is wrong, where, and what to do, and
  * holds no count, so that pods that come and go change no condition.
  */
-import type { ConditionStatus, Mode, MTLSPolicyStatus, Scope } from '../api/index.ts';
+import { type ConditionStatus, iso, type Mode, type MTLSPolicyStatus, type Scope } from '../api/index.ts';
 import { decideMode, type Heard } from './effective.ts';
 import type { Answers, PodClass } from './effectiveIndex.ts';
 import { nameOfRule, type Policy, type PortRule } from './policy.ts';
@@ -132,7 +132,7 @@ export function judge(policy: Policy, sight: Sight): Judgement {
       scope,
       ...(unheard ? {} : { mode: decideMode(heard, 0, [], now).mode }),
       ...(pods === undefined ? {} : { pods }),
-      ...(next === Number.POSITIVE_INFINITY ? {} : { nextChange: new Date(next).toISOString() }),
+      ...(next === Number.POSITIVE_INFINITY ? {} : { nextChange: iso(next) }),
     },
     again: Math.min(next, ...meshEnds),
   };
@@ -232,7 +232,7 @@ function minimumIgnored(policy: Policy, { meshNamespace, scope }: Sight): Verdic
 }
 
 function expired(policy: Policy, now: number): Verdict[] {
-  const since = (until: number): string => `since ${new Date(until).toISOString()}`;
+  const since = (until: number): string => `since ${iso(until)}`;
   const over = [
     ...policy.ports.filter(({ until }) => until <= now).map((rule) => `${nameOfRule(rule)} ${since(rule.until)}`),
     ...policy.exceptionsUntil.flatMap((until, index) => (until <= now ? [`exceptions[${index}] ${since(until)}`] : [])),

@@ -1,6 +1,7 @@
 /** Says in the status of an MTLSPolicy what it comes to. Nothing enforces a mode yet. */
 import {
   type Condition,
+  iso,
   type MTLSPolicyStatus,
   mtlsPolicyKind,
   mtlsPolicyStatusSchema,
@@ -51,7 +52,7 @@ export function createPolicyReconciler(dependencies: PolicyDependencies) {
       'problem' in content
         ? { verdicts: judgeUnreadable(content.problem), effective: {}, again: Number.POSITIVE_INFINITY }
         : judgeHeard(index.get(key) ?? content.policy, now);
-    const after = statusWith(before, judgement, record.generation, new Date(now).toISOString());
+    const after = statusWith(before, judgement, record.generation, iso(now));
     const again = judgement.again === Number.POSITIVE_INFINITY ? {} : { requeueAt: judgement.again };
     const patch = mergePatch(before, after);
     if (patch === undefined) return again;

@@ -3,6 +3,7 @@ import {
   API_VERSION,
   annotations,
   findCondition,
+  iso,
   parseDuration,
   type RestartTarget,
   resourceOfKind,
@@ -12,7 +13,6 @@ import {
   type WorkloadCertificateStatus,
   workloadCertificateKind,
 } from '../api/index.ts';
-import { iso } from '../authority/index.ts';
 import {
   type CertificateRecord,
   decodeCertificate,
