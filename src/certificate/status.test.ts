@@ -44,6 +44,22 @@ const statusOf = (changes: Partial<Judgement>, before: object = {}, now = NOW) =
 const verdicts = (changes: Partial<Judgement>) =>
   (statusOf(changes).conditions ?? []).map(({ type, status, reason }) => `${type} ${status} ${reason}`);
 
+describe('the message of Ready', () => {
+  const messageFor = (spec: object): string | undefined =>
+    certificateStatus(certificateOf(recordOf(spec)), judged({}), NOW).conditions?.find(({ type }) => type === 'Ready')
+      ?.message;
+
+  test('tells until when the certificate is valid', () => {
+    expect(messageFor({})).toMatch(/^certificate [0-9A-F]+ is valid until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+  });
+
+  test('says so where that is sooner than was asked for, and what to look at', () => {
+    expect(messageFor({ duration: '2000h', authorityRef: { name: 'default' } })).toMatch(
+      /Z, for less than the 2000h of spec\.duration: CertificateAuthority "default" gives no more, by its maxCertificateDuration or the end of its CA$/,
+    );
+  });
+});
+
 describe('conditions', () => {
   test.each<[string, () => Partial<Judgement>, string, string]>([
     ['all is well', () => ({}), 'True Ready', 'False Issued'],

@@ -3,7 +3,13 @@
  * that looking again at an unchanged world writes nothing.
  */
 
-import { iso, setCondition, type WorkloadCertificate, type WorkloadCertificateStatus } from '../api/index.ts';
+import {
+  iso,
+  parseDuration,
+  setCondition,
+  type WorkloadCertificate,
+  type WorkloadCertificateStatus,
+} from '../api/index.ts';
 import type { Decision } from './decide.ts';
 import {
   blocksRewrites,
@@ -51,7 +57,11 @@ export function certificateStatus(
   const { secret, renewalTime, setback } = judgement;
   const at = iso(now);
   const observedGeneration = metadata.generation;
-  let conditions = setCondition(before.conditions, { type: 'Ready', ...ready(judgement), observedGeneration }, at);
+  let conditions = setCondition(
+    before.conditions,
+    { type: 'Ready', ...ready(judgement, spec), observedGeneration },
+    at,
+  );
   conditions = setCondition(conditions, { type: 'Issuing', ...issuing(judgement), observedGeneration }, at);
   const content = secret?.content;
   const leaf = content?.state === 'sound' ? content.leaf : undefined;
@@ -84,7 +94,10 @@ const stillGood: ReadonlySet<IssueReason> = new Set(['RenewalDue', 'RenewalReque
 /** Reasons for writing the Secret again that leave what is in it as good as it was. */
 const cosmetic: ReadonlySet<RewriteReason> = new Set(['MetadataChanged']);
 
-function ready({ decision, refusal, secret, setback }: Judgement): Verdict<ReadyReason> {
+function ready(
+  { decision, refusal, secret, setback }: Judgement,
+  spec: WorkloadCertificate['spec'],
+): Verdict<ReadyReason> {
   const content = secret?.content;
   const wanted = decision.action === 'issue' && !stillGood.has(decision.reason) ? decision : undefined;
   if (wanted === undefined && content?.state === 'sound') {
@@ -98,7 +111,7 @@ function ready({ decision, refusal, secret, setback }: Judgement): Verdict<Ready
     return {
       status: 'True',
       reason: 'Ready',
-      message: `certificate ${serialNumber} is valid until ${iso(notAfter)}`,
+      message: `certificate ${serialNumber} is valid until ${iso(notAfter)}${shortened(content.leaf, spec)}`,
     };
   }
   // What stands in the way tells more than what is wanted.
@@ -106,6 +119,15 @@ function ready({ decision, refusal, secret, setback }: Judgement): Verdict<Ready
   if (setback?.kind === 'Failed') return { status: 'False', reason: 'Failed', message: setback.message };
   const reason = wanted?.reason ?? 'SecretMissing';
   return { status: 'False', reason, message: describeIssue(reason, wanted?.detail ?? '') };
+}
+
+/** Says that a certificate lives for less than was asked for. Less by no more than it is backdated is not worth a word. */
+function shortened(
+  { notBefore, notAfter }: { notBefore: number; notAfter: number },
+  { authorityRef, duration }: WorkloadCertificate['spec'],
+): string {
+  if (notAfter - notBefore >= parseDuration(duration) * 1000) return '';
+  return `, for less than the ${duration} of spec.duration: CertificateAuthority "${authorityRef.name}" gives no more, by its maxCertificateDuration or the end of its CA`;
 }
 
 function issuing(judgement: Judgement): Verdict<IssuingReason> {

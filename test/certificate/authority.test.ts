@@ -263,6 +263,10 @@ describe('an authority', () => {
       authority: 'maximum',
     });
     expect(long.leaf.validToDate.getTime() - long.leaf.validFromDate.getTime()).toBe(50 * 3_600_000 + 300_000);
+    const told = async (name: string): Promise<string> =>
+      (await world.certificate(namespace, name)).status.conditions?.find(({ type }) => type === 'Ready')?.message ?? '';
+    await waitFor('the shorter life to be told', async () => (await told('long')).includes('for less than the'));
+    expect(await told('short')).toMatch(/is valid until \S+Z$/);
     await world.annotate(namespace, 'short', { 'mtls-operator.io/renew-at': inSeconds(-1) });
     await world.secretWhen(namespace, 'short', 'to be renewed by request', ({ revision }) => revision >= 2, {
       authority: 'maximum',
