@@ -43,6 +43,7 @@ export { type Log, messageOf, silentLog } from './log.ts';
 export { mergePatch } from './mergePatch.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { OwnChanges } from './ownChanges.ts';
+export { patchStatus } from './patchStatus.ts';
 export { proxyFor } from './proxySettings.ts';
 export { WorkQueue, type WorkQueueOptions } from './queue.ts';
 export { collectGarbage, Quiet } from './quiet.ts';

@@ -10,9 +10,8 @@ import {
 import type { ServiceRecord } from '../inventory/index.ts';
 import {
   type Clock,
-  isNotFound,
-  isStatus,
   mergePatch,
+  patchStatus,
   type ReconcileResult,
   type Store,
   type Transport,
@@ -58,13 +57,10 @@ export function createPolicyReconciler(dependencies: PolicyDependencies) {
     if (patch === undefined) return again;
     if (!mayWrite()) return { requeueAt: now + retryMs };
     const path = mtlsPolicyKind.path(record.namespace, record.name, 'status');
-    try {
-      const body = { metadata: { uid: record.uid }, status: patch };
-      const written = decodePolicy(await transport.request({ method: 'PATCH', path, body, signal }));
-      policies.observe(written.key, written.value);
-    } catch (error) {
-      // Gone, or made anew under the same name: its own event brings it here.
-      if (!isNotFound(error) && !isStatus(error, 409)) throw error;
+    const written = await patchStatus(transport, path, record.uid, patch, signal);
+    if (written !== undefined) {
+      const { value } = decodePolicy(written);
+      policies.observe(key, value);
     }
     return again;
   };
