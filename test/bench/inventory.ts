@@ -1,7 +1,7 @@
 /** Resident memory of the operator with many pods, a policy for each ten of them, and no certificate: what `--watch-pods` costs. */
 import { mtlsPolicyKind } from '../../src/api/index.ts';
 import { inventoryRules } from '../../src/api/rbac.ts';
-import { OPERATOR_NAMESPACE } from '../support/operator.ts';
+import { grantToOperator } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { type Bench, createNamespace, inParallel, openBench, residentMegabytes } from './harness.ts';
@@ -17,13 +17,12 @@ export interface InventoryResult {
 }
 
 const NAMESPACE = 'many';
-const RBAC = '/apis/rbac.authorization.k8s.io/v1';
 
 export async function measureInventory(pods: number): Promise<InventoryResult> {
   const bench = await openBench();
   try {
     await createNamespace(bench, NAMESPACE);
-    await grantPods(bench);
+    await grantToOperator(bench.cluster, 'pods', inventoryRules);
     const account = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/default`;
     await waitFor('the service account `default`', () => get(bench, account).catch(() => undefined));
     const policies = Math.ceil(pods / 20);
@@ -55,16 +54,6 @@ export async function measureInventory(pods: number): Promise<InventoryResult> {
   } finally {
     await bench.close();
   }
-}
-
-async function grantPods(bench: Bench): Promise<void> {
-  const rules = inventoryRules.map(({ rule }) => rule);
-  await post(bench, `${RBAC}/clusterroles`, { metadata: { name: 'pods' }, rules });
-  await post(bench, `${RBAC}/clusterrolebindings`, {
-    metadata: { name: 'pods' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'pods' },
-    subjects: [{ kind: 'ServiceAccount', namespace: OPERATOR_NAMESPACE, name: 'mtls-operator' }],
-  });
 }
 
 /** As pods are: of ten to a workload, with labels of their own. */

@@ -3,22 +3,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { WorkloadCertificate } from '../../src/api/index.ts';
 import { inventoryRules } from '../../src/api/rbac.ts';
 import { inSeconds, World, waitFor } from '../certificate/world.ts';
-import { operatorUser } from '../support/operator.ts';
+import { grantToOperator } from '../support/operator.ts';
 
 let world: World;
 let namespace: string;
-
-const RBAC = '/apis/rbac.authorization.k8s.io/v1';
-
-async function grantPods(): Promise<void> {
-  const rules = inventoryRules.map(({ rule }) => rule);
-  await world.send('POST', `${RBAC}/clusterroles`, { metadata: { name: 'pods' }, rules });
-  await world.send('POST', `${RBAC}/clusterrolebindings`, {
-    metadata: { name: 'pods' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'pods' },
-    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: operatorUser.name }],
-  });
-}
 
 beforeAll(async () => {
   world = await World.start(['--create-default-authority', '--watch-pods']);
@@ -73,7 +61,7 @@ describe('an operator that may not look at pods', () => {
     await world.createSimple(namespace, 'web');
     await world.ready(namespace, 'web');
     expect((await world.certificate(namespace, 'web')).status.consumers).toBeUndefined();
-    await grantPods();
+    await grantToOperator(world.cluster, 'pods', inventoryRules);
     await run('web-0', 'web', minutesAgo(-1));
     await consumers('web', { pods: 1, startedBeforeRenewal: 0, neverUpdated: 0 });
   });

@@ -7,12 +7,10 @@ import { inventoryRules } from '../../src/api/rbac.ts';
 import { conditionTypes, policyReasons } from '../../src/policy/judge.ts';
 import { inSeconds, OPERATOR_NAMESPACE, World, waitFor } from '../certificate/world.ts';
 import { fencedBlocks } from '../support/markdown.ts';
-import { operatorUser } from '../support/operator.ts';
+import { grantToOperator } from '../support/operator.ts';
 
 let world: World;
 let namespace: string;
-
-const RBAC = '/apis/rbac.authorization.k8s.io/v1';
 
 beforeAll(async () => {
   world = await World.start(['--watch-pods']);
@@ -74,13 +72,7 @@ describe('an operator that may not look at pods', () => {
     });
     expect(status.effective).toEqual({ scope: 'Namespace', mode: 'Strict' });
     expect(findCondition(status.conditions, 'Enforced')?.message).toContain('nothing enforces a mode yet');
-    const rules = inventoryRules.map(({ rule }) => rule);
-    await world.send('POST', `${RBAC}/clusterroles`, { metadata: { name: 'pods' }, rules });
-    await world.send('POST', `${RBAC}/clusterrolebindings`, {
-      metadata: { name: 'pods' },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'pods' },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: operatorUser.name }],
-    });
+    await grantToOperator(world.cluster, 'pods', inventoryRules);
     await told('default', { Effective: 'SelectsNothing' });
   });
 });

@@ -6,7 +6,7 @@ import { makeWorkspace } from '../certificate/verifiers.ts';
 import { inSeconds, World, waitFor } from '../certificate/world.ts';
 import { makeProbeImage, startClusterWithNode } from '../node/index.ts';
 import { mounting, Pods, probePod, programThatCannotReload } from '../node/pods.ts';
-import { installOperator, operatorUser } from '../support/operator.ts';
+import { grantToOperator, installOperator } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
 
 const NAMESPACE = 'default';
@@ -19,14 +19,7 @@ beforeAll(async () => {
   world = new World(cluster, await makeWorkspace(), ['--create-default-authority', '--watch-pods']);
   await node.load(await makeProbeImage(printProgress));
   await installOperator(cluster);
-  const rules = [...restartRules, ...inventoryRules].map(({ rule }) => rule);
-  const rbac = '/apis/rbac.authorization.k8s.io/v1';
-  await world.send('POST', `${rbac}/clusterroles`, { metadata: { name: 'optional' }, rules });
-  await world.send('POST', `${rbac}/clusterrolebindings`, {
-    metadata: { name: 'optional' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'optional' },
-    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: operatorUser.name }],
-  });
+  await grantToOperator(cluster, 'optional', [...restartRules, ...inventoryRules]);
   await world.startOperator();
   pods = new Pods(cluster);
 });

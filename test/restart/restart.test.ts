@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Condition, findCondition, type WorkloadCertificate } from '../../src/api/index.ts';
 import { restartRules } from '../../src/api/rbac.ts';
 import { inSeconds, World, waitFor } from '../certificate/world.ts';
-import { operatorUser } from '../support/operator.ts';
+import { grantToOperator, operatorUser } from '../support/operator.ts';
 import { Workloads, workloadBody } from './workloads.ts';
 
 let world: World;
@@ -17,14 +17,7 @@ const ROLES = '/apis/rbac.authorization.k8s.io/v1/clusterroles';
 const BINDINGS = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings';
 const web = { kind: 'Deployment', name: 'web' };
 
-async function grantRestarts(): Promise<void> {
-  await world.send('POST', ROLES, { metadata: { name: 'restarts' }, rules: restartRules.map(({ rule }) => rule) });
-  await world.send('POST', BINDINGS, {
-    metadata: { name: 'restarts' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'restarts' },
-    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: operatorUser.name }],
-  });
-}
+const grantRestarts = (): Promise<void> => grantToOperator(world.cluster, 'restarts', restartRules);
 
 beforeAll(async () => {
   world = await World.start(['--create-default-authority', '--max-restarts', '2']);

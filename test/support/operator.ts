@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { ReasonedRule } from '../../src/api/rbac.ts';
 import type { Cluster } from '../cluster/index.ts';
 import { waitFor } from './waitFor.ts';
 
@@ -21,6 +22,28 @@ export async function installOperator(cluster: Cluster): Promise<void> {
   await cluster.kubectl(['create', 'namespace', OPERATOR_NAMESPACE]);
   await cluster.kubectl(['apply', '-f', `${root}/charts/mtls-operator/files/rbac.yaml`]);
   await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+}
+
+/** Gives the operator permissions in all namespaces beyond those that it always has, as values of the chart do. */
+export async function grantToOperator(
+  cluster: Cluster,
+  name: string,
+  reasoned: readonly ReasonedRule[],
+): Promise<void> {
+  const apiVersion = 'rbac.authorization.k8s.io/v1';
+  const metadata = { name };
+  const items = [
+    { apiVersion, kind: 'ClusterRole', metadata, rules: reasoned.map(({ rule }) => rule) },
+    {
+      apiVersion,
+      kind: 'ClusterRoleBinding',
+      metadata,
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
+      subjects: [{ kind: 'ServiceAccount', namespace: OPERATOR_NAMESPACE, name: 'mtls-operator' }],
+    },
+  ];
+  const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+  await cluster.kubectl(['create', '-f', '-'], { input });
 }
 
 export interface OperatorProcessOptions {
