@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { build } from 'esbuild';
 
 const root = import.meta.dirname;
@@ -27,10 +27,24 @@ export const operatorEnvironment: Readonly<Record<string, string>> = { MALLOC_AR
  * @param directory for whoever starts it again and again, while somebody else may build another.
  */
 export async function buildOperator(directory: string = dist): Promise<string> {
-  const main = join(directory, 'main.js');
+  return await bundle('main', directory);
+}
+
+/**
+ * Bundles the plugin of kubectl, and resolves with the path of its file: an executable, wherever Node is. Apart from the operator, whose file would otherwise be
+ * split to share parts with it.
+ */
+export async function buildPlugin(directory: string = join(dist, 'kubectl-mtls')): Promise<string> {
+  const file = await bundle('kubectlMtls', directory);
+  await chmod(file, 0o755);
+  return file;
+}
+
+async function bundle(name: string, directory: string): Promise<string> {
+  const main = join(directory, `${name}.js`);
   const result = await build({
     absWorkingDir: root,
-    entryPoints: ['src/main.ts'],
+    entryPoints: [`src/${name}.ts`],
     outdir: directory,
     bundle: true,
     splitting: true,
@@ -64,7 +78,10 @@ export async function buildOperator(directory: string = dist): Promise<string> {
 
 if (import.meta.main) {
   const started = performance.now();
-  const file = await buildOperator();
+  const plugin = process.argv[2] === 'plugin';
+  const file = await (plugin ? buildPlugin() : buildOperator());
   const kilobytes = Math.round(statSync(file).size / 1024);
-  process.stdout.write(`dist/main.js: ${kilobytes} KB in ${Math.round(performance.now() - started)} ms\n`);
+  process.stdout.write(`${relative(root, file)}: ${kilobytes} KB in ${Math.round(performance.now() - started)} ms\n`);
+  // kubectl finds its plugins by name on PATH.
+  if (plugin) process.stdout.write(`To install it: ln -sf ${file} ~/.local/bin/kubectl-mtls\n`);
 }

@@ -16,7 +16,7 @@ import {
   withSignals,
 } from '../kube/index.ts';
 import { parseCertificates } from '../pki/index.ts';
-import { exitCodes, FetchError } from './fetchEnd.ts';
+import { CliError, exitCodes } from './end.ts';
 import { type Access, type FetchOptions, fetchUsage, parseFetchFlags } from './fetchFlags.ts';
 import { type Hook, HookError, hookPauseAfter, runHook } from './hook.ts';
 import { HostDirectory } from './install.ts';
@@ -35,7 +35,7 @@ export async function fetchMain(args: readonly string[], env: Environment, versi
     }
     return await follow(options, env, version);
   } catch (error) {
-    if (!(error instanceof FetchError)) throw error;
+    if (!(error instanceof CliError)) throw error;
     say(process.stderr, error.message);
     return exitCodes[error.fault];
   }
@@ -45,7 +45,7 @@ async function follow(options: FetchOptions, env: Environment, version: string):
   const signal = withSignals();
   const connection = await connect(options.access, env);
   const namespace = options.namespace ?? connection.namespace;
-  if (namespace === undefined) throw new FetchError('usage', '--namespace is missing, and the kubeconfig names none');
+  if (namespace === undefined) throw new CliError('usage', '--namespace is missing, and the kubeconfig names none');
   const transport = createTransport({
     connection,
     clock: systemClock,
@@ -81,7 +81,7 @@ async function connect(access: Access, env: Environment): Promise<Connection> {
     }
     return await loadConnection({ ...access, env });
   } catch (error) {
-    throw new FetchError('usage', messageOf(error));
+    throw new CliError('usage', messageOf(error));
   }
 }
 
@@ -110,12 +110,12 @@ class Fetch {
       this.#tell(process.stdout, await this.#bring(signal));
       return exitCodes.done;
     } catch (error) {
-      if (error instanceof FetchError) {
+      if (error instanceof CliError) {
         this.#tell(process.stderr, await this.#withRest(error));
         return exitCodes[error.fault];
       }
       if (!signal.aborted) throw error;
-      this.#tell(process.stderr, await this.#withRest(new FetchError('interrupted', 'interrupted')));
+      this.#tell(process.stderr, await this.#withRest(new CliError('interrupted', 'interrupted')));
       return exitCodes.interrupted;
     }
   }
@@ -162,10 +162,7 @@ class Fetch {
       await directory.tidy(files, this.#clock.now());
       return `${written ? 'wrote' : 'unchanged:'} ${describe(files, directory.path, material)}`;
     }
-    throw new FetchError(
-      'notWritten',
-      `${directory.path}: others change it at the same time; run only one fetch for it`,
-    );
+    throw new CliError('notWritten', `${directory.path}: others change it at the same time; run only one fetch for it`);
   }
 
   async #runHook(hook: Hook, due: string, signal: AbortSignal): Promise<void> {
@@ -191,7 +188,7 @@ class Fetch {
   }
 
   /** The error, and what is in place now. */
-  async #withRest(error: FetchError): Promise<string> {
+  async #withRest(error: CliError): Promise<string> {
     const { fault, message } = error;
     if (error instanceof HookError || !this.#directory.prepared) return message;
     const { path } = this.#directory;

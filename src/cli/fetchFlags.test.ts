@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { FetchError } from './fetchEnd.ts';
+import { CliError } from './end.ts';
 import { type FetchOptions, parseFetchFlags } from './fetchFlags.ts';
 
 const least = ['--secret', 'web-mtls', '--out', '/srv/tls'];
@@ -14,7 +14,7 @@ function complaint(args: readonly string[]): string {
   try {
     parseFetchFlags(args);
   } catch (error) {
-    if (error instanceof FetchError && error.fault === 'usage') return error.message;
+    if (error instanceof CliError && error.fault === 'usage') return error.message;
     throw error;
   }
   return 'none';

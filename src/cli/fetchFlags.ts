@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../api/duration.ts';
 import { messageOf } from '../kube/index.ts';
-import { exitCodes, FetchError } from './fetchEnd.ts';
+import { CliError, exitCodes } from './end.ts';
 import type { Hook } from './hook.ts';
 import type { Owner, Permissions } from './install.ts';
 
@@ -58,7 +58,7 @@ With ${exitCodes.usage} to ${exitCodes.unusable} the files stay as they were. Wi
 was interrupted, they are those of the Secret. With --watch, SIGTERM and SIGINT are the regular end: ${exitCodes.done}.
 `;
 
-/** @returns 'help' where that is all that is wanted. @throws FetchError usage */
+/** @returns 'help' where that is all that is wanted. @throws CliError usage */
 export function parseFetchFlags(args: readonly string[]): FetchOptions | 'help' {
   const values = parse(args);
   if (values.help) return 'help';
@@ -186,4 +186,4 @@ function duration(flag: string, text: string): number {
   return seconds * 1000;
 }
 
-const usage = (problem: string): FetchError => new FetchError('usage', `${problem}; see mtls-operator fetch --help`);
+const usage = (problem: string): CliError => new CliError('usage', `${problem}; see mtls-operator fetch --help`);

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { FetchError } from './fetchEnd.ts';
+import { CliError } from './end.ts';
 
 export interface Hook {
   /** Words, the program first; or one line for /bin/sh. */
@@ -8,7 +8,7 @@ export interface Hook {
 }
 
 /** The files are in place, and their hook has not run to a good end: `hookFailed`, or `interrupted` by our own. */
-export class HookError extends FetchError {
+export class HookError extends CliError {
   constructor(fault: 'hookFailed' | 'interrupted', program: string, what: string) {
     super(fault, `the files are in place, but the hook ${program} ${what}; it is run again the next time`);
   }

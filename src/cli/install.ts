@@ -21,7 +21,7 @@ import {
   unlink,
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { FetchError } from './fetchEnd.ts';
+import { CliError } from './end.ts';
 import type { HostFile } from './material.ts';
 
 export interface Owner {
@@ -48,7 +48,7 @@ const GENERATION = /^\.\.[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}$/;
 /** Another run may be filling such a folder right now; later it has been left behind. */
 const ABANDONED_MS = 60_000;
 
-/** A directory for the files of one Secret. Every method @throws FetchError notWritten. */
+/** A directory for the files of one Secret. Every method @throws CliError notWritten. */
 export class HostDirectory {
   readonly path: string;
   /** Where it really is, as `prepare` has found it: a link on the way there that changes later leads nowhere else. */
@@ -256,14 +256,14 @@ export class HostDirectory {
     try {
       return await action();
     } catch (error) {
-      if (error instanceof FetchError) throw error;
+      if (error instanceof CliError) throw error;
       // Messages of the file system hold paths, never content.
       throw this.#fault(`cannot ${what}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 
-  #fault(problem: string): FetchError {
-    return new FetchError('notWritten', `${this.path}: ${problem}`);
+  #fault(problem: string): CliError {
+    return new CliError('notWritten', `${this.path}: ${problem}`);
   }
 
   #at(...parts: readonly string[]): string {

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { plainOutput } from '../certificate/outputs.ts';
 import { buildLeafProfile, generateKeyPair, issueLeaf, type KeyPair } from '../pki/index.ts';
 import { day, leafRequest, P256, type TestCa, testCa } from '../pki/testing.ts';
-import { FetchError } from './fetchEnd.ts';
+import { CliError } from './end.ts';
 import { materialOf } from './material.ts';
 
 type Data = Readonly<Record<string, string>>;
@@ -43,7 +43,7 @@ function refusal(run: () => unknown): string {
   try {
     run();
   } catch (error) {
-    if (error instanceof FetchError && error.fault === 'unusable') return error.message;
+    if (error instanceof CliError && error.fault === 'unusable') return error.message;
     throw error;
   }
   return 'none';

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { furtherKeys, inspectOutputs, outputKeys } from '../certificate/outputs.ts';
 import { loadKeyPair, type ParsedCertificate, parseCertificates, verifyChain } from '../pki/index.ts';
-import { FetchError } from './fetchEnd.ts';
+import { CliError } from './end.ts';
 
 export interface HostFile {
   readonly name: string;
@@ -35,7 +35,7 @@ const secretSchema = z.object({
  * all else is sound.
  *
  * @param where names the Secret in messages
- * @throws FetchError unusable
+ * @throws CliError unusable
  */
 export function materialOf(secret: unknown, where: string, wanted: readonly string[] | undefined, now: Date): Material {
   const parsed = secretSchema.safeParse(secret);
@@ -100,5 +100,5 @@ function soundLeaf(
   return leaf;
 }
 
-const unusable = (where: string, problem: string): FetchError =>
-  new FetchError('unusable', `${where} cannot be used: ${problem}`);
+const unusable = (where: string, problem: string): CliError =>
+  new CliError('unusable', `${where} cannot be used: ${problem}`);

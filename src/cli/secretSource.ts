@@ -11,7 +11,7 @@ import {
   type Transport,
   TransportError,
 } from '../kube/index.ts';
-import { FetchError } from './fetchEnd.ts';
+import { faultOf } from './apiFault.ts';
 
 export class SecretSource {
   /** For messages. */
@@ -36,7 +36,7 @@ export class SecretSource {
     this.#seen = undefined;
   }
 
-  /** @throws FetchError unreachable or refused; the signal's reason when it aborts */
+  /** @throws CliError unreachable or refused; the signal's reason when it aborts */
   async get(deadlineMs: number, signal: AbortSignal): Promise<unknown> {
     const path = resourcePath(SECRETS, this.#namespace, this.#name);
     try {
@@ -46,28 +46,7 @@ export class SecretSource {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (isNotFound(error)) this.#seen = '';
-      throw this.#faultOf(error);
-    }
-  }
-
-  #faultOf(error: unknown): unknown {
-    if (error instanceof TransportError && error.kind === 'credentials') return new FetchError('usage', error.message);
-    if (error instanceof TransportError)
-      return new FetchError('unreachable', `the API server ${this.#server} cannot be reached: ${error.message}`);
-    if (!(error instanceof ApiError)) return error;
-    const { status, message } = error;
-    switch (status) {
-      case 401:
-        return new FetchError(
-          'refused',
-          `${this.#server} does not know who we are (${message}): renew the token or the kubeconfig`,
-        );
-      case 403:
-        return new FetchError('refused', `${this.where} may not be read: ${message}`);
-      case 404:
-        return new FetchError('refused', `${this.where} is not there: ${message}`);
-      default:
-        return new FetchError('unreachable', `the API server ${this.#server} answered ${status}: ${message}`);
+      throw faultOf(error, this.#server, this.where);
     }
   }
 

@@ -57,6 +57,8 @@ export interface KubectlOptions {
   readonly as?: User;
   /** Another kubeconfig than the admin's. */
   readonly kubeconfig?: string;
+  /** A directory with plugins. */
+  readonly plugins?: string;
 }
 
 /** kubectl ended with another code than 0; the message is what it wrote to stderr. */
@@ -259,7 +261,7 @@ export class Cluster implements AsyncDisposable {
       options.kubeconfig ?? (options.as === undefined ? this.kubeconfig : await this.kubeconfigFor(options.as));
     const home = join(this.directory, 'kubectl');
     const env = {
-      PATH: process.env['PATH'],
+      PATH: [options.plugins, process.env['PATH']].filter((part) => part !== undefined).join(':'),
       HOME: home,
       KUBECONFIG: kubeconfig,
       KUBECACHEDIR: join(home, 'cache'),

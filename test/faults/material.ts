@@ -59,9 +59,10 @@ export function problemOf(
   }
   const valid = ({ validFromDate, validToDate }: X509Certificate) =>
     times.some((time) => validFromDate.getTime() <= time + secondMs && time < validToDate.getTime());
-  if (![leaf, ...chain].every(valid)) {
-    const found = `${leaf.validFrom} to ${leaf.validTo}`;
-    return `the certificate is not valid when it is written (${found}; ${times.map((time) => iso(time)).join(' or ')})`;
+  const outside = [leaf, ...chain].find((certificate) => !valid(certificate));
+  if (outside !== undefined) {
+    const found = `${outside.subject.replaceAll('\n', ', ')}: ${outside.validFrom} to ${outside.validTo}`;
+    return `a certificate is not valid when it is written (${found}; ${times.map((time) => iso(time)).join(' or ')})`;
   }
   if (leaf.ca) return 'the certificate is a CA';
   return undefined;

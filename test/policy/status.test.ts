@@ -80,7 +80,7 @@ describe('an operator that may not look at pods', () => {
 describe('docs/modes.md', () => {
   test('shows a policy that is taken, and the command that lists it', async () => {
     const blocks = fencedBlocks(await readFile(join(import.meta.dirname, '..', '..', 'docs', 'modes.md'), 'utf8'));
-    expect(blocks.map(({ language }) => language)).toEqual(['yaml', 'sh']);
+    expect(blocks.map(({ language }) => language)).toEqual(['yaml', 'sh', 'sh']);
     await world.cluster.kubectl(['create', 'namespace', 'shop']);
     await world.cluster.kubectl(['apply', '-f', '-'], { input: blocks[0]?.text ?? '' });
     await told('default', { Accepted: 'Accepted' }, 'shop');

@@ -14,14 +14,14 @@ export const exitCodes = {
   interrupted: 7,
 } as const;
 
-export type FetchFault = Exclude<keyof typeof exitCodes, 'done'>;
+export type CliFault = Exclude<keyof typeof exitCodes, 'done'>;
 
 /** Why a run could not do what it should. The message says what is wrong, where, and what to do; it never holds anything of a key. */
-export class FetchError extends Error {
-  override readonly name = 'FetchError';
-  readonly fault: FetchFault;
+export class CliError extends Error {
+  override readonly name = 'CliError';
+  readonly fault: CliFault;
 
-  constructor(fault: FetchFault, message: string) {
+  constructor(fault: CliFault, message: string) {
     super(message);
     this.fault = fault;
   }

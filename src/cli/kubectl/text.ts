@@ -1,0 +1,56 @@
+/** An explanation for people to read. Pure. */
+import type { Explanation, PortExplanation } from './explain.ts';
+
+/** One table of ports; where there is one port only, also what became of every policy. */
+export function explanationText({ object, namespace, ports, unprotected, notes }: Explanation): string {
+  const rows = ports.map((port) => [nameOf(port), port.mode, reasonOf(port)]);
+  const open = unprotected.map(({ number, protocol }) => [
+    `${number}/${protocol}`,
+    '-',
+    'not protected: modes are for TCP',
+  ]);
+  const [only, ...more] = ports;
+  return [
+    `${object} in namespace ${namespace}`,
+    '',
+    ...table(['PORT', 'MODE', 'WHY'], [...rows, ...open]),
+    ...(only !== undefined && more.length === 0 ? ['', ...policiesOf(only)] : []),
+    ...(notes.length === 0 ? [] : ['', ...notes.map((note) => `note: ${note}`)]),
+    '',
+  ].join('\n');
+}
+
+function nameOf({ port, names }: PortExplanation): string {
+  if (port === null) return 'all others';
+  return names.length === 0 ? String(port) : `${port} (${names.join(', ')})`;
+}
+
+function reasonOf({ decidedBy, liftedFrom, until }: PortExplanation): string {
+  const entry = decidedBy === null || decidedBy.entry === null ? '' : `, ports[${decidedBy.entry}]`;
+  const who =
+    decidedBy === null
+      ? 'no policy says anything, it is the default'
+      : `${decidedBy.policy} (${decidedBy.scope}${entry})`;
+  const lifted = liftedFrom === null ? '' : `; lifted from ${liftedFrom} by the minimum of the mesh`;
+  return `${who}${lifted}${until === null ? '' : `; until ${until}`}`;
+}
+
+function policiesOf({ policies }: PortExplanation): string[] {
+  if (policies.length === 0) return ['There is no policy in this namespace or for the mesh.'];
+  return table(
+    ['POLICY', 'SCOPE', 'WHAT BECOMES OF IT'],
+    policies.map(({ policy, scope, detail }) => [policy, scope, detail]),
+  );
+}
+
+/** Columns as kubectl prints them. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('   ')
+      .trimEnd(),
+  );
+}
