@@ -22,11 +22,23 @@ const stranger = issueCa({
   notBefore: root.notBefore,
   notAfter: root.notAfter,
 });
+/** Made later than the root, by a clock that ran ahead. */
+const lateKey = await generateKeyPair({ algorithm: 'ECDSA' });
+const lateIssuer = issuingCa('issuing', lateKey, ca, start + 3_600_000);
+const earlyIssuer = issuingCa('issuing', lateKey, ca, start - 1_800_000);
 const leafKey = await generateKeyPair({ algorithm: 'ECDSA' });
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
+function issuingCa(commonName: string, key: typeof caKey, issuer: IssuingCa, notBefore: number): IssuingCa {
+  const notAfter = root.notAfter;
+  const certificate = issueCa({ subject: { commonName }, key, issuer, notBefore: new Date(notBefore), notAfter });
+  return { certificate, privateKey: key.privateKey, chain: [certificate, root] };
+}
+
 interface Wanted {
+  /** The CA above the root that signs; left out: the root. */
+  readonly issuer?: IssuingCa;
   readonly at?: number;
   readonly dnsName?: string;
   readonly issuedAt?: number;
@@ -35,7 +47,14 @@ interface Wanted {
 }
 
 /** A Secret as etcd has it, of a certificate that lasts a minute. */
-function secret({ at = start, dnsName = 'web.shop.svc', issuedAt = at, keyPem, caPem }: Wanted = {}): object {
+function secret({
+  at = start,
+  dnsName = 'web.shop.svc',
+  issuedAt = at,
+  keyPem,
+  caPem,
+  issuer = ca,
+}: Wanted = {}): object {
   const profile = buildLeafProfile({
     subject: {},
     dnsNames: [dnsName],
@@ -46,7 +65,8 @@ function secret({ at = start, dnsName = 'web.shop.svc', issuedAt = at, keyPem, c
     key: { algorithm: 'ECDSA' },
   });
   const [notBefore, notAfter] = [new Date(issuedAt - 6 * second), new Date(issuedAt + 60 * second)];
-  const leaf = issueLeaf({ profile, key: leafKey, issuer: ca, notBefore, notAfter });
+  const leaf = issueLeaf({ profile, key: leafKey, issuer, notBefore, notAfter });
+  const chain = issuer === ca ? '' : issuer.certificate.pem;
   return {
     type: 'kubernetes.io/tls',
     metadata: {
@@ -55,7 +75,7 @@ function secret({ at = start, dnsName = 'web.shop.svc', issuedAt = at, keyPem, c
       managedFields: [{ manager: 'mtls-operator', time: new Date(at).toISOString() }],
     },
     data: {
-      'tls.crt': base64(leaf.pem),
+      'tls.crt': base64(leaf.pem + chain),
       'tls.key': base64(keyPem ?? leafKey.pem('PKCS8')),
       'ca.crt': base64(caPem ?? root.pem),
     },
@@ -104,6 +124,11 @@ describe('what the ledger finds', () => {
       /not valid when it is written/,
     ],
     ['a certificate that begins in the future', { issuedAt: start + 120 * second }, /not valid when it is written/],
+    [
+      'an issuing CA that begins in the future, below a root that has begun',
+      { issuer: lateIssuer },
+      /not valid when it is written \(CN=issuing/,
+    ],
     ['a name that the spec does not ask for', { dnsName: 'other.shop.svc' }, /DNS names are \[other\.shop\.svc\]/],
   ])('%s', (_title, wanted, message) => {
     expect(
@@ -111,6 +136,12 @@ describe('what the ledger finds', () => {
         .close()
         .violations.join(),
     ).toMatch(message);
+  });
+
+  test('nothing in a chain that begins with its root in the future: by a clock that was set back no CA can be valid', () => {
+    const before = start - 7_200_000;
+    const { violations } = ledgerOf([secret({ at: before, issuer: earlyIssuer })], {}, before).close();
+    expect(violations).toEqual([]);
   });
 
   test('a certificate that is replaced long before it is due', () => {

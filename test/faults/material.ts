@@ -57,11 +57,17 @@ export function problemOf(
       return `the chain does not verify: nobody signed ${below.subject}`;
     if (above !== undefined) below = above;
   }
-  const valid = ({ validFromDate, validToDate }: X509Certificate) =>
-    times.some((time) => validFromDate.getTime() <= time + secondMs && time < validToDate.getTime());
-  const outside = [leaf, ...chain].find((certificate) => !valid(certificate));
+  const begun = ({ validFromDate }: X509Certificate) =>
+    times.some((time) => validFromDate.getTime() <= time + secondMs);
+  const valid = (certificate: X509Certificate) =>
+    begun(certificate) && times.some((time) => time < certificate.validToDate.getTime());
+  // By a clock that was set back to before the roots were made no CA can be valid, and there is none better to sign with.
+  const tooEarlyForAny = !roots.some(begun);
+  const wrong = (certificate: X509Certificate) =>
+    certificate !== leaf && tooEarlyForAny ? begun(certificate) : !valid(certificate);
+  const outside = [leaf, ...chain].find(wrong);
   if (outside !== undefined) {
-    const found = `${outside.subject.replaceAll('\n', ', ')}: ${outside.validFrom} to ${outside.validTo}`;
+    const found = `${outside === leaf ? 'the leaf' : outside.subject.replaceAll('\n', ', ')}: ${outside.validFrom} to ${outside.validTo}`;
     return `a certificate is not valid when it is written (${found}; ${times.map((time) => iso(time)).join(' or ')})`;
   }
   if (leaf.ca) return 'the certificate is a CA';
