@@ -39,7 +39,13 @@ export {
   parseMTLSPolicy,
   type Scope,
 } from './mtlsPolicy.ts';
-export { type MTLSRollout, type MTLSRolloutSpec, mtlsRolloutSpecSchema, parseMTLSRollout } from './mtlsRollout.ts';
+export {
+  type MTLSRollout,
+  type MTLSRolloutSpec,
+  mtlsRolloutSpecSchema,
+  parseMTLSRollout,
+  type RolloutPhase,
+} from './mtlsRollout.ts';
 export type { NameRule } from './nameRules.ts';
 export type { NamespaceSelector } from './namespaceSelector.ts';
 export {

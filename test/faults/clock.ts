@@ -1,7 +1,6 @@
 /** The operator's clock jumps, and comes back. */
 import { fileURLToPath } from 'node:url';
 import type { Progress } from '../support/progress.ts';
-import { waitFor } from '../support/waitFor.ts';
 import type { Arena } from './arena.ts';
 import type { Summary } from './ledger.ts';
 import { Supervisor } from './supervisor.ts';
@@ -46,10 +45,7 @@ export async function jumpAndComeBack(
     const before = count(witness.ledger.summary);
     clockJumps.push([Date.now(), position]);
     operator.send({ jump: position });
-    await waitFor('every certificate to be good by the clock as it stands', async () => {
-      await witness.caughtUp();
-      return witness.ledger.unsettled().length === 0 && witness.ledger.outOfTime().length === 0;
-    });
+    await witness.settledByClock(operator);
     const report = { hours: position / hour, count: count(witness.ledger.summary) - before };
     issued.push(report);
     progress?.(`clock at ${report.hours} h: ${report.count} issued`);

@@ -80,6 +80,12 @@ export class Witness implements AsyncDisposable {
     await this.#until('every WorkloadCertificate to be Ready', () => this.ledger.unsettled(), operator, timeoutMs);
   }
 
+  /** Resolves when that is so and every certificate is valid by the operator's clock as it stands. */
+  async settledByClock(operator: Talker): Promise<void> {
+    const amiss = () => [...this.ledger.unsettled(), ...this.ledger.outOfTime().map((key) => `${key}: not valid now`)];
+    await this.#until('every certificate to be good by the clock as it stands', amiss, operator, 30_000);
+  }
+
   /** Resolves when no renewal is in arrears. */
   async renewed(operator: Talker): Promise<void> {
     await this.#until('what is due to be renewed', () => this.ledger.overdue(5_000), operator, 90_000);
