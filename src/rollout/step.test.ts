@@ -122,6 +122,13 @@ describe('a step', () => {
       { phase: 'Draining' },
     ],
     [
+      'is not taken back where a proxy is new and has heard nothing yet',
+      settled('Strict'),
+      'Strict',
+      none,
+      settled('Strict'),
+    ],
+    [
       'has nothing to drain where plaintext may stay',
       settled('Permissive'),
       'Permissive',
