@@ -23,6 +23,9 @@ function needsNode(file: string): boolean {
   return withNode.some((path) => relative(root, file).startsWith(path));
 }
 
+/** Tests below this path have networks of their own, without a node. */
+const needsNetworks = (file: string): boolean => relative(root, file).startsWith('test/proxy/');
+
 const needsHelm = (file: string): boolean => /^test\/(?:chart\/|oldest\/|readme)/.test(relative(root, file));
 
 const needsOldest = (file: string): boolean => relative(root, file).startsWith('test/oldest/');
@@ -37,7 +40,8 @@ async function prepare(files: readonly string[]): Promise<void> {
     // Where there can be no node its tests fail and say why; the others run.
     await prepareMachine(printProgress).catch((error: Error) => printProgress(error.message));
     await findOrBuildNode(printProgress);
-  }
+  } else if (files.some(needsNetworks))
+    await prepareMachine(printProgress).catch((error: Error) => printProgress(error.message));
   if (files.some(needsOldest)) await findOrBuildOldestApiServer(printProgress);
   for (const directory of goProgramDirectories()) await goProgram(directory, printProgress);
   if (files.some(needsHelm)) await helmProgram(printProgress);

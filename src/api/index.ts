@@ -16,6 +16,7 @@ export {
 } from './conditions.ts';
 export { type Consumers, MOST_CONSUMER_NAMES } from './consumers.ts';
 export { formatDuration, isDuration, parseDuration } from './duration.ts';
+export { canonicalCidr, canonicalIp } from './ip.ts';
 export {
   API_VERSION,
   certificateAuthorityKind,

@@ -13,7 +13,7 @@ export interface PacerOptions {
   readonly slackShare: number;
 }
 
-export const defaultPacing: PacerOptions = { floorPerSecond: 10, slackShare: 0.05 };
+export const defaultPacing: PacerOptions = { floorPerSecond: 2, slackShare: 0.05 };
 
 /**
  * Milliseconds between two releases, for a backlog of `waiting` renewals of which the nearest to expiry has `slackMs` left.

@@ -1,0 +1,85 @@
+/** What an Envoy is started with: who it is, and where the rest of its configuration comes from. Pure. */
+import { isIP } from 'node:net';
+import { type Message, socketAddress, typed } from './message.ts';
+import { clusterNames, proxyPaths } from './names.ts';
+import { clientTls } from './tls.ts';
+
+export interface Bootstrap {
+  /** Unique in the mesh: the pod's UID. */
+  readonly id: string;
+  /** namespace/name of the pod; what it claims is compared with its certificate and its address. */
+  readonly pod: string;
+  readonly proxyApi: {
+    /** DNS name or address of the Service. */
+    readonly host: string;
+    readonly port: number;
+    readonly spiffeId: string;
+  };
+  readonly adminSocket?: string;
+  readonly identityDirectory?: string;
+}
+
+/**
+ * What is counted: the rest of Envoy's thousands of statistics would be most of its memory. Who is spoken to and how, handshakes and why they fail, which certificate and
+ * configuration are loaded, and what drains.
+ */
+const counted = [
+  'tcp\\.(inbound|outbound|passthrough|blackhole).*\\.downstream_cx_(total|active)',
+  'cluster\\..*\\.upstream_cx_(total|active|connect_fail)',
+  '.*\\.ssl\\.(fail_verify.*|handshake|connection_error|certificate\\..*)',
+  '.*no_filter_chain_match',
+  'sds\\..*\\.(key_rotation_failed|update_rejected|update_success|version|version_text)',
+  'listener_manager\\..*',
+  'cluster_manager\\..*',
+  'control_plane\\..*',
+  'server\\.(live|state|days_until_first_cert_expiring)',
+] as const;
+
+export function bootstrap(options: Bootstrap): Message {
+  const { id, pod, proxyApi, adminSocket = proxyPaths.admin, identityDirectory = proxyPaths.identity } = options;
+  const fromProxyApi = { ads: {}, resource_api_version: 'V3' };
+  return {
+    node: { id, cluster: pod },
+    // Mode 0600: it can tell everything and end the proxy.
+    admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
+    static_resources: { clusters: [proxyApiCluster(proxyApi, identityDirectory)] },
+    dynamic_resources: {
+      ads_config: {
+        api_type: 'DELTA_GRPC',
+        transport_api_version: 'V3',
+        set_node_on_first_message_only: true,
+        grpc_services: [{ envoy_grpc: { cluster_name: clusterNames.proxyApi } }],
+      },
+      lds_config: fromProxyApi,
+      cds_config: fromProxyApi,
+    },
+    stats_config: {
+      stats_matcher: { inclusion_list: { patterns: [{ safe_regex: { regex: `(${counted.join('|')})` } }] } },
+    },
+  };
+}
+
+function proxyApiCluster({ host, port, spiffeId }: Bootstrap['proxyApi'], directory: string): Message {
+  return {
+    name: clusterNames.proxyApi,
+    // Envoy does not begin before a name is resolved.
+    type: isIP(host) === 0 ? 'STRICT_DNS' : 'STATIC',
+    connect_timeout: '5s',
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed(
+        'extensions.upstreams.http.v3.HttpProtocolOptions',
+        {
+          explicit_http_config: {
+            // A replica that vanished without a word must not keep a proxy waiting.
+            http2_protocol_options: { connection_keepalive: { interval: '30s', timeout: '5s' } },
+          },
+        },
+      ),
+    },
+    load_assignment: {
+      cluster_name: clusterNames.proxyApi,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(host, port) } }] }],
+    },
+    transport_socket: clientTls({ peer: { exact: spiffeId }, serverName: host, alpn: 'h2', directory }),
+  };
+}

@@ -1,0 +1,29 @@
+/** Envoy's configuration for one proxy: pure rendering, no Kubernetes, no gRPC. */
+export { type Bootstrap, bootstrap } from './bootstrap.ts';
+export { type Inbound, type InboundPort, inboundClusters, inboundListener } from './inbound.ts';
+export { type Json, type Message, type Resource, types } from './message.ts';
+export {
+  clusterNames,
+  isReservedPort,
+  loopbackSources,
+  MESH_ALPN,
+  MESH_SERVER_NAME,
+  proxyPaths,
+  proxyPorts,
+  serverFirstName,
+} from './names.ts';
+export {
+  type AddressRange,
+  destinationName,
+  type Endpoint,
+  type Outbound,
+  outboundClusters,
+  outboundListener,
+  type Peer,
+  parseDestinationName,
+  passThroughCluster,
+  podCluster,
+  refusedCluster,
+  serviceCluster,
+  serviceEndpoints,
+} from './outbound.ts';

@@ -1,0 +1,30 @@
+/** Messages of Envoy in the JSON mapping of protobuf (proto3), with the field names of the .proto files. */
+export type Json = string | number | boolean | null | readonly Json[] | Message;
+export interface Message {
+  readonly [field: string]: Json;
+}
+
+/** What a configuration server hands out: `name` tells resources of one type apart. */
+export type Resource<Type extends string = string> = Message & { readonly '@type': Type; readonly name: string };
+
+const PREFIX = 'type.googleapis.com/envoy.';
+
+export const types = {
+  listener: `${PREFIX}config.listener.v3.Listener`,
+  cluster: `${PREFIX}config.cluster.v3.Cluster`,
+  endpoints: `${PREFIX}config.endpoint.v3.ClusterLoadAssignment`,
+} as const;
+
+/** An extension's configuration, as it stands in `typed_config`. @param type without `envoy.`, as in `extensions.filters.network.tcp_proxy.v3.TcpProxy`. */
+export function typed(type: string, fields: Message = {}): Message {
+  return { '@type': PREFIX + type, ...fields };
+}
+
+/** A named extension. */
+export function extension(name: string, type: string, fields: Message = {}): Message {
+  return { name, typed_config: typed(type, fields) };
+}
+
+export function socketAddress(address: string, port: number): Message {
+  return { socket_address: { address, port_value: port } };
+}

@@ -1,0 +1,233 @@
+/**
+ * A pod with a sidecar, without a kubelet: an application and a real Envoy in a network of their own, redirection by nft, and the configuration in files where a configuration server
+ * would send it. Its clients are on this machine, at the other end of a link.
+ */
+import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  bootstrap,
+  type Inbound,
+  inboundClusters,
+  inboundListener,
+  proxyPaths,
+  type Resource,
+} from '../../src/envoy/index.ts';
+import { PROXY_USER, redirectionRules } from '../../src/inject/redirection.ts';
+import { type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
+import { interfaceName, connect as link } from '../node/link.ts';
+import { machinePath } from '../node/machine.ts';
+import { makeNamespaces, type Namespaces } from '../node/namespaces.ts';
+import { run } from '../support/command.ts';
+import { waitFor } from '../support/waitFor.ts';
+import type { Identity } from './identities.ts';
+
+/** How long Envoy lets plaintext connections of a chain that is gone go on, in seconds. */
+const DRAIN_SECONDS = 1;
+
+/** Pods have an IPv6 address beside the other; unique local ones (RFC 4193), seen by this machine alone. */
+const ipv6 = { machine: 'fd15:6d74:6c73::1', pod: 'fd15:6d74:6c73::2' };
+
+/** Where the pod's /run is in its namespace. */
+const configuration = '/run/mtls-operator/proxy';
+
+export interface PodOptions {
+  readonly envoy: string;
+  readonly identity: Identity;
+  /** What the application shows where it has TLS of its own. */
+  readonly own: { readonly keyPem: string; readonly certificatePem: string };
+  readonly inbound: Inbound;
+}
+
+export class Pod implements AsyncDisposable {
+  readonly ipv4: string;
+  readonly ipv6 = ipv6.pod;
+  readonly #guarded: GuardedDirectory;
+  readonly #namespaces: Namespaces;
+  /** Of the pod's files. */
+  readonly #directory: string;
+  readonly #accepted: number[] = [];
+  #updates = 0;
+  #log = '';
+
+  private constructor(guarded: GuardedDirectory, namespaces: Namespaces, directory: string, address: string) {
+    this.#guarded = guarded;
+    this.#namespaces = namespaces;
+    this.#directory = directory;
+    this.ipv4 = address;
+  }
+
+  static async start(options: PodOptions): Promise<Pod> {
+    const guarded = await makeGuardedDirectory(tmpdir(), 'mtls-operator-pod-');
+    try {
+      const directory = join(guarded.path, 'pod');
+      const namespaces = await makeNamespaces(guarded, directory);
+      const addresses = await link(namespaces, guarded.path);
+      const pod = new Pod(guarded, namespaces, directory, addresses.node);
+      const outside = ['address', 'add', `${ipv6.machine}/64`, 'dev', interfaceName(addresses), 'nodad'];
+      await run('ip', outside, { env: { PATH: machinePath } });
+      await pod.#inside('ip', ['address', 'add', `${ipv6.pod}/64`, 'dev', 'eth0', 'nodad']);
+      // As the init container does: the address from which the proxy dials its application.
+      await pod.#inside('ip', ['address', 'add', '::6/128', 'dev', 'lo', 'nodad']);
+      await pod.#startApplication(options.own);
+      await pod.#redirect();
+      await pod.#startEnvoy(options);
+      return pod;
+    } catch (error) {
+      await guarded.remove();
+      throw error;
+    }
+  }
+
+  /** Ports on which the application got a connection, in order, since this was last asked. */
+  takeAccepted(): number[] {
+    return this.#accepted.splice(0);
+  }
+
+  /** Has the proxy act by another mode, and resolves when it has taken it. */
+  async configure(inbound: Inbound): Promise<void> {
+    this.#updates += 1;
+    const version = String(this.#updates);
+    this.#put('lds.json', discovery(version, [inboundListener(inbound)]));
+    await waitFor(`Envoy to take listener ${version}`, async () => {
+      const text = await this.#admin('/stats?filter=^listener_manager');
+      if (/lds.update_rejected: [1-9]/.test(text)) throw new Error(`Envoy refused it: ${this.#log}`);
+      return text.includes(`lds.version_text: "${version}"`) && /total_listeners_warming: 0\n/.test(text);
+    });
+  }
+
+  /** One of Envoy's numbers; undefined where there is none of that name. */
+  async stat(name: string): Promise<number | undefined> {
+    const text = await this.#admin(`/stats?filter=${encodeURIComponent(`^${name.replaceAll('.', '\\.')}$`)}`);
+    const [, value] = /: (\d+)\n/.exec(text) ?? [];
+    return value === undefined ? undefined : Number(value);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#guarded.remove();
+  }
+
+  async #inside(program: string, args: readonly string[], input?: string): Promise<void> {
+    const [first, ...words] = this.#namespaces.enter([program, ...args]);
+    await run(first, words, { env: { PATH: machinePath }, input });
+  }
+
+  async #startApplication({ keyPem, certificatePem }: PodOptions['own']): Promise<void> {
+    const [key, certificate] = [join(this.#directory, 'own.key'), join(this.#directory, 'own.crt')];
+    writeFileSync(key, keyPem, { mode: 0o600 });
+    writeFileSync(certificate, certificatePem);
+    const program = join(import.meta.dirname, 'application.ts');
+    const command = this.#namespaces.enter([process.execPath, program, key, certificate]);
+    const { stdout } = this.#guarded.launch(command, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let ready = false;
+    let rest = '';
+    stdout?.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const said: unknown = JSON.parse(line);
+        if (typeof said !== 'object' || said === null) throw new Error(`unexpected: ${line}`);
+        if ('ready' in said) ready = true;
+        if ('port' in said && typeof said.port === 'number') this.#accepted.push(said.port);
+      }
+    });
+    await waitFor('the application to listen', () => ready);
+  }
+
+  async #redirect(): Promise<void> {
+    const rules = redirectionRules({ inboundPortsExcluded: [], outboundPortsExcluded: [], outboundRangesExcluded: [] });
+    await this.#inside('nft', ['-f', '-'], rules);
+  }
+
+  async #startEnvoy({ envoy, identity, inbound }: PodOptions): Promise<void> {
+    for (const directory of [proxyPaths.identity, configuration]) {
+      const path = this.#hostPath(directory);
+      mkdirSync(path, { recursive: true });
+      chownSync(path, PROXY_USER, PROXY_USER);
+    }
+    this.#mountIdentity(identity);
+    const start = bootstrap({
+      id: 'pod-uid',
+      pod: 'shop/web-0',
+      // Nobody is there: what it would send is in files.
+      proxyApi: { host: '127.0.0.1', port: 15_012, spiffeId: 'spiffe://cluster.local/none' },
+    });
+    const file = (name: string) => ({
+      path_config_source: { path: `${configuration}/${name}` },
+      resource_api_version: 'V3',
+    });
+    this.#put('cds.json', discovery('1', inboundClusters(inbound)));
+    this.#put('lds.json', discovery('0', []));
+    const sources = { lds_config: file('lds.json'), cds_config: file('cds.json') };
+    this.#put('bootstrap.json', { ...start, dynamic_resources: sources });
+    // Its own path may lie where nobody but root can go.
+    const program = '/run/envoy';
+    writeFileSync(this.#hostPath(program), '');
+    await this.#inside('mount', ['--bind', envoy, program]);
+    const flags = ['--concurrency', '2', '--drain-time-s', String(DRAIN_SECONDS), '--drain-strategy', 'immediate'];
+    const user = [`--reuid=${PROXY_USER}`, `--regid=${PROXY_USER}`, '--clear-groups', '--bounding-set=-all'];
+    const words = [program, '-c', `${configuration}/bootstrap.json`, ...flags, '--disable-hot-restart', '-l', 'warn'];
+    const child = this.#guarded.launch(this.#namespaces.enter(['setpriv', ...user, '--inh-caps=-all', ...words]), {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#log = (this.#log + text).slice(-4_000);
+    });
+    await waitFor('Envoy to live', async () => {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`Envoy has ended: ${this.#log}`);
+      const state = await this.#admin('/ready');
+      if (!state.startsWith('LIVE')) throw new Error(`it is ${state.trim()}: ${this.#log}`);
+      return true;
+    });
+    await this.configure(inbound);
+  }
+
+  /** As kubelet mounts a Secret. */
+  #mountIdentity({ sds }: Identity): void {
+    const directory = this.#hostPath(proxyPaths.identity);
+    mkdirSync(join(directory, '..first'));
+    for (const [name, content] of Object.entries(sds)) {
+      const file = join(directory, '..first', name);
+      writeFileSync(file, content, { mode: 0o640 });
+      chownSync(file, 0, PROXY_USER);
+      symlinkSync(join('..data', name), join(directory, name));
+    }
+    symlinkSync('..first', join(directory, '..data'));
+  }
+
+  #hostPath(path: string): string {
+    return join(this.#directory, path.replace(/^\/var\/run\//, '/run/'));
+  }
+
+  /** Envoy sees a file that is moved into place, not one that is written to. */
+  #put(name: string, content: object): void {
+    const file = this.#hostPath(`${configuration}/${name}`);
+    const partial = `${file}.new`;
+    rmSync(partial, { force: true });
+    writeFileSync(partial, JSON.stringify(content));
+    chmodSync(partial, 0o644);
+    renameSync(partial, file);
+  }
+
+  #admin(path: string): Promise<string> {
+    const socketPath = this.#hostPath(proxyPaths.admin);
+    return new Promise((resolve, reject) => {
+      const asked = request({ socketPath, path, timeout: 5_000 }, (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.once('error', reject);
+        response.once('end', () => resolve(text));
+      });
+      asked.once('error', reject);
+      asked.end();
+    });
+  }
+}
+
+function discovery(version: string, resources: readonly Resource[]): object {
+  return { version_info: version, resources };
+}
