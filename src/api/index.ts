@@ -28,7 +28,15 @@ export {
   VERSION,
   workloadCertificateKind,
 } from './kinds.ts';
-export { AUTHORITY_FINALIZER, annotations, FIELD_MANAGER, labels, purposes, restartedForKey } from './labels.ts';
+export {
+  AUTHORITY_FINALIZER,
+  annotations,
+  FIELD_MANAGER,
+  injectionValues,
+  labels,
+  purposes,
+  restartedForKey,
+} from './labels.ts';
 export { InvalidObjectError, type ObjectMeta } from './metadata.ts';
 export { DEFAULT_MODE, higher, isBelow, lower, type Mode, modes } from './modes.ts';
 export {

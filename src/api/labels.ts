@@ -15,7 +15,14 @@ export const labels = {
   purpose: key('purpose'),
   /** On a Secret of a CA generation: the CertificateAuthority's name (which is a label value by its length). */
   authority: key('authority'),
+  /**
+   * Written by people, on a namespace or a pod: whether pods get a sidecar. Values: `injectionValues`. A pod's comes before
+   * its namespace's.
+   */
+  injection: key('injection'),
 } as const;
+
+export const injectionValues = { enabled: 'enabled', disabled: 'disabled' } as const;
 
 export const purposes = {
   /** Key and certificate of a WorkloadCertificate. */
@@ -41,6 +48,25 @@ export const annotations = {
    * by commas, by which their loss is accepted and others made.
    */
   replaceMissing: key('replace-missing'),
+
+  // Written by people on a pod (or the template of pods), for its sidecar.
+  /** Container ports that the sidecar does not stand before: numbers, separated by commas. */
+  excludeInboundPorts: key('exclude-inbound-ports'),
+  /** Ports of destinations that are dialled past the sidecar: numbers, separated by commas. */
+  excludeOutboundPorts: key('exclude-outbound-ports'),
+  /** Destinations that are dialled past the sidecar: CIDRs, separated by commas. */
+  excludeOutboundRanges: key('exclude-outbound-ranges'),
+  /** Container ports whose servers speak first, as those of MySQL and SMTP do: numbers or names, separated by commas. */
+  serverFirstPorts: key('server-first-ports'),
+  /** Resources of the sidecar, as quantities. */
+  proxyCpuRequest: key('proxy-cpu-request'),
+  proxyCpuLimit: key('proxy-cpu-limit'),
+  proxyMemoryRequest: key('proxy-memory-request'),
+  proxyMemoryLimit: key('proxy-memory-limit'),
+
+  // Written by the webhook on a pod.
+  /** What injection has done: probes as they were, and which ports speak first (JSON). Proxies are rendered from it. */
+  injected: key('injected'),
 
   // Written by the operator on a CertificateAuthority.
   /**

@@ -5,10 +5,11 @@ import { clusterNames, proxyPaths } from './names.ts';
 import { clientTls } from './tls.ts';
 
 export interface Bootstrap {
-  /** Unique in the mesh: the pod's UID. */
-  readonly id: string;
-  /** namespace/name of the pod; what it claims is compared with its certificate and its address. */
-  readonly pod: string;
+  /**
+   * Who the proxy says that it is: the pod's UID, and its namespace/name. Left out where Envoy is told by `--service-node` and `--service-cluster`, since a pod has no UID yet
+   * when its containers are written.
+   */
+  readonly node?: { readonly id: string; readonly cluster: string };
   readonly proxyApi: {
     /** DNS name or address of the Service. */
     readonly host: string;
@@ -26,6 +27,8 @@ export interface Bootstrap {
 const counted = [
   'tcp\\.(inbound|outbound|passthrough|blackhole).*\\.downstream_cx_(total|active)',
   'cluster\\..*\\.upstream_cx_(total|active|connect_fail)',
+  // By these the health_check filter answers: what is not counted is 0 to it, too.
+  'cluster\\.probe-.*\\.membership_(total|healthy|degraded|excluded)',
   '.*\\.ssl\\.(fail_verify.*|handshake|connection_error|certificate\\..*)',
   '.*no_filter_chain_match',
   'sds\\..*\\.(key_rotation_failed|update_rejected|update_success|version|version_text)',
@@ -36,10 +39,10 @@ const counted = [
 ] as const;
 
 export function bootstrap(options: Bootstrap): Message {
-  const { id, pod, proxyApi, adminSocket = proxyPaths.admin, identityDirectory = proxyPaths.identity } = options;
+  const { node, proxyApi, adminSocket = proxyPaths.admin, identityDirectory = proxyPaths.identity } = options;
   const fromProxyApi = { ads: {}, resource_api_version: 'V3' };
   return {
-    node: { id, cluster: pod },
+    ...(node === undefined ? {} : { node }),
     // Mode 0600: it can tell everything and end the proxy.
     admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
     static_resources: { clusters: [proxyApiCluster(proxyApi, identityDirectory)] },

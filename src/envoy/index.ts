@@ -27,3 +27,4 @@ export {
   serviceCluster,
   serviceEndpoints,
 } from './outbound.ts';
+export { type ProbeRoute, type Probes, probeClusters, probeListener, READY_PATH } from './probes.ts';

@@ -2,13 +2,25 @@
  * The application of a pod, in the pod's network: answers what comes, and tells its parent of every connection that it got, one JSON line each. Usage: node application.ts KEY CERT
  */
 import { readFileSync } from 'node:fs';
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
+import { createServer as createHttpsServer } from 'node:https';
 import { createServer, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 
 const [keyFile = '', certFile = ''] = process.argv.slice(2);
 
 /** What the test looks at. */
-export const ports = { plain: 8080, other: 9999, ownTls: 8443, serverFirst: 3306, otherServerFirst: 3307 } as const;
+export const ports = {
+  plain: 8080,
+  other: 9999,
+  ownTls: 8443,
+  serverFirst: 3306,
+  otherServerFirst: 3307,
+  http: 8081,
+  https: 8444,
+  grpc: 9000,
+} as const;
 
 function serve(port: number, greeting?: string) {
   return (socket: Socket): void => {
@@ -19,6 +31,25 @@ function serve(port: number, greeting?: string) {
   };
 }
 
+function answerHttp(request: IncomingMessage, response: ServerResponse): void {
+  response.statusCode = request.url === '/unwell' ? 500 : 200;
+  response.end(`asked for ${request.url}`);
+}
+
+/** grpc.health.v1.Health/Check without a library: the service `shop` is serving, others are not. */
+function answerHealth(stream: ServerHttp2Stream): void {
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  stream.on('end', () => {
+    const status = Buffer.concat(chunks).includes('shop') ? 1 : 2;
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    // Length-prefixed message: field 1, a number.
+    stream.end(Buffer.from([0, 0, 0, 0, 2, 8, status]));
+  });
+  stream.on('error', () => stream.destroy());
+}
+
 if (import.meta.main) {
   const own = { key: readFileSync(keyFile), cert: readFileSync(certFile) };
   const servers = [
@@ -27,6 +58,9 @@ if (import.meta.main) {
     createServer(serve(ports.serverFirst, 'hello from 3306')).listen(ports.serverFirst, '::'),
     createServer(serve(ports.otherServerFirst, 'hello from 3307')).listen(ports.otherServerFirst, '::'),
     createTlsServer(own, serve(ports.ownTls)).listen(ports.ownTls, '::'),
+    createHttpServer(answerHttp).listen(ports.http, '::'),
+    createHttpsServer(own, answerHttp).listen(ports.https, '::'),
+    createHttp2Server().on('stream', answerHealth).listen(ports.grpc, '::'),
   ];
   let waiting = servers.length;
   for (const server of servers)

@@ -11,6 +11,9 @@ import {
   type Inbound,
   inboundClusters,
   inboundListener,
+  type ProbeRoute,
+  probeClusters,
+  probeListener,
   proxyPaths,
   type Resource,
 } from '../../src/envoy/index.ts';
@@ -38,6 +41,8 @@ export interface PodOptions {
   /** What the application shows where it has TLS of its own. */
   readonly own: { readonly keyPem: string; readonly certificatePem: string };
   readonly inbound: Inbound;
+  /** What kubelet asks. */
+  readonly probes?: readonly ProbeRoute[];
 }
 
 export class Pod implements AsyncDisposable {
@@ -48,14 +53,22 @@ export class Pod implements AsyncDisposable {
   /** Of the pod's files. */
   readonly #directory: string;
   readonly #accepted: number[] = [];
+  readonly #probes: readonly ProbeRoute[];
   #updates = 0;
   #log = '';
 
-  private constructor(guarded: GuardedDirectory, namespaces: Namespaces, directory: string, address: string) {
+  private constructor(
+    guarded: GuardedDirectory,
+    namespaces: Namespaces,
+    directory: string,
+    address: string,
+    probes: readonly ProbeRoute[],
+  ) {
     this.#guarded = guarded;
     this.#namespaces = namespaces;
     this.#directory = directory;
     this.ipv4 = address;
+    this.#probes = probes;
   }
 
   static async start(options: PodOptions): Promise<Pod> {
@@ -64,7 +77,7 @@ export class Pod implements AsyncDisposable {
       const directory = join(guarded.path, 'pod');
       const namespaces = await makeNamespaces(guarded, directory);
       const addresses = await link(namespaces, guarded.path);
-      const pod = new Pod(guarded, namespaces, directory, addresses.node);
+      const pod = new Pod(guarded, namespaces, directory, addresses.node, options.probes ?? []);
       const outside = ['address', 'add', `${ipv6.machine}/64`, 'dev', interfaceName(addresses), 'nodad'];
       await run('ip', outside, { env: { PATH: machinePath } });
       await pod.#inside('ip', ['address', 'add', `${ipv6.pod}/64`, 'dev', 'eth0', 'nodad']);
@@ -89,7 +102,7 @@ export class Pod implements AsyncDisposable {
   async configure(inbound: Inbound): Promise<void> {
     this.#updates += 1;
     const version = String(this.#updates);
-    this.#put('lds.json', discovery(version, [inboundListener(inbound)]));
+    this.#put('lds.json', discovery(version, [inboundListener(inbound), probeListener(this.#probeOptions)]));
     await waitFor(`Envoy to take listener ${version}`, async () => {
       const text = await this.#admin('/stats?filter=^listener_manager');
       if (/lds.update_rejected: [1-9]/.test(text)) throw new Error(`Envoy refused it: ${this.#log}`);
@@ -106,6 +119,10 @@ export class Pod implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#guarded.remove();
+  }
+
+  get #probeOptions() {
+    return { podAddress: this.ipv4, ipv6: true, routes: this.#probes };
   }
 
   async #inside(program: string, args: readonly string[], input?: string): Promise<void> {
@@ -148,8 +165,7 @@ export class Pod implements AsyncDisposable {
     }
     this.#mountIdentity(identity);
     const start = bootstrap({
-      id: 'pod-uid',
-      pod: 'shop/web-0',
+      node: { id: 'pod-uid', cluster: 'shop/web-0' },
       // Nobody is there: what it would send is in files.
       proxyApi: { host: '127.0.0.1', port: 15_012, spiffeId: 'spiffe://cluster.local/none' },
     });
@@ -157,7 +173,7 @@ export class Pod implements AsyncDisposable {
       path_config_source: { path: `${configuration}/${name}` },
       resource_api_version: 'V3',
     });
-    this.#put('cds.json', discovery('1', inboundClusters(inbound)));
+    this.#put('cds.json', discovery('1', [...inboundClusters(inbound), ...probeClusters(this.#probeOptions)]));
     this.#put('lds.json', discovery('0', []));
     const sources = { lds_config: file('lds.json'), cds_config: file('cds.json') };
     this.#put('bootstrap.json', { ...start, dynamic_resources: sources });

@@ -1,0 +1,150 @@
+/**
+ * What the proxy answers kubelet on a port of its own: that it is ready, and how the application is. Pure. The listener comes with all others, so that its port is there when they are.
+ */
+import { extension, type Message, type Resource, socketAddress, typed, types } from './message.ts';
+import { loopbackSources, proxyPorts } from './names.ts';
+
+/** What the proxy has to ask when kubelet asks it. */
+export interface ProbeRoute {
+  /** Of kubelet's request. */
+  readonly path: string;
+  /** Of the container. */
+  readonly port: number;
+  readonly ask:
+    | { readonly by: 'http' | 'https'; readonly path: string }
+    | { readonly by: 'tcp' }
+    | { readonly by: 'grpc'; readonly service: string };
+}
+
+export interface Probes {
+  /** Where the application is asked: as kubelet would, at the pod's address. */
+  readonly podAddress: string;
+  readonly ipv6: boolean;
+  readonly routes: readonly ProbeRoute[];
+}
+
+/** Path that answers as soon as the proxy has its listeners. */
+export const READY_PATH = '/ready';
+
+const HTTP = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+export function probeListener({ ipv6, routes }: Probes): Resource {
+  const health = routes.filter(isWatched).map((route) =>
+    // A connect through a proxy always succeeds: it answers by what it has found out itself.
+    extension('envoy.filters.http.health_check', 'extensions.filters.http.health_check.v3.HealthCheck', {
+      pass_through_mode: false,
+      headers: [{ name: ':path', string_match: { exact: route.path } }],
+      cluster_min_healthy_percentages: { [clusterOf(route)]: { value: 1 } },
+    }),
+  );
+  const asked = routes.flatMap(({ path, port, ask }) =>
+    ask.by === 'http' || ask.by === 'https'
+      ? [
+          {
+            match: { path },
+            // kubelet's own timeout decides.
+            route: { cluster: clusterOf({ path, port, ask }), prefix_rewrite: ask.path, timeout: '0s' },
+          },
+        ]
+      : [],
+  );
+  return {
+    '@type': types.listener,
+    name: 'probes',
+    address: socketAddress('0.0.0.0', proxyPorts.probes),
+    ...(ipv6 ? { additional_addresses: [{ address: socketAddress('::', proxyPorts.probes) }] } : {}),
+    filter_chains: [
+      {
+        filters: [
+          extension(
+            'envoy.filters.network.http_connection_manager',
+            'extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+            {
+              stat_prefix: 'probes',
+              route_config: {
+                name: 'probes',
+                virtual_hosts: [
+                  {
+                    name: 'probes',
+                    domains: ['*'],
+                    routes: [{ match: { path: READY_PATH }, direct_response: { status: 200 } }, ...asked],
+                  },
+                ],
+              },
+              http_filters: [
+                ...health,
+                extension('envoy.filters.http.router', 'extensions.filters.http.router.v3.Router'),
+              ],
+            },
+          ),
+        ],
+      },
+    ],
+  };
+}
+
+export function probeClusters({ podAddress, routes }: Probes): Resource[] {
+  const clusters = new Map(routes.map((route) => [clusterOf(route), clusterFor(route, podAddress)]));
+  return [...clusters.values()];
+}
+
+const isWatched = ({ ask }: ProbeRoute): boolean => ask.by === 'tcp' || ask.by === 'grpc';
+
+/** One for each way to ask a port; of gRPC one for each service. */
+function clusterOf({ port, ask }: ProbeRoute): string {
+  return `probe-${ask.by}-${port}${ask.by === 'grpc' ? `-${ask.service}` : ''}`;
+}
+
+function clusterFor(route: ProbeRoute, podAddress: string): Resource {
+  const { port, ask } = route;
+  const name = clusterOf(route);
+  const source = podAddress.includes(':') ? loopbackSources.ipv6 : loopbackSources.ipv4;
+  return {
+    '@type': types.cluster,
+    name,
+    type: 'STATIC',
+    connect_timeout: '5s',
+    // From this address nothing is redirected: it goes to the application, not to the proxy again.
+    upstream_bind_config: { source_address: { address: source, port_value: 0 } },
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(podAddress, port) } }] }],
+    },
+    ...detailsOf(ask),
+  };
+}
+
+function detailsOf(ask: ProbeRoute['ask']): Message {
+  switch (ask.by) {
+    case 'http':
+      return {};
+    case 'https':
+      // As kubelet does it: the certificate is not verified.
+      return {
+        transport_socket: extension(
+          'envoy.transport_sockets.tls',
+          'extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+        ),
+      };
+    case 'tcp':
+      return { health_checks: [{ ...everySecond, tcp_health_check: {} }] };
+    case 'grpc':
+      return {
+        health_checks: [{ ...everySecond, grpc_health_check: ask.service === '' ? {} : { service_name: ask.service } }],
+        typed_extension_protocol_options: {
+          [HTTP]: typed('extensions.upstreams.http.v3.HttpProtocolOptions', {
+            explicit_http_config: { http2_protocol_options: {} },
+          }),
+        },
+      };
+  }
+}
+
+/** kubelet counts failures itself: what is told is what was found last. Without traffic Envoy would look each minute only. */
+const everySecond: Message = {
+  timeout: '1s',
+  interval: '1s',
+  no_traffic_interval: '1s',
+  unhealthy_threshold: 1,
+  healthy_threshold: 1,
+};

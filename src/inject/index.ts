@@ -1,0 +1,8 @@
+/** The sidecar: which pods get one, the pod with it, and the webhook that says so to the API server. */
+export { type Injection, inject, type PodNamespace, recordOf, type ServerFirstByService } from './inject.ts';
+export { type Pod, parsePod } from './pod.ts';
+export { probeRoutes } from './probes.ts';
+export { PROXY_USER, type Redirection, redirectionRules } from './redirection.ts';
+export type { InjectionSettings } from './settings.ts';
+export { INJECTION_PATH, type ServingCertificate, serveWebhook, type Webhook, type WebhookOptions } from './webhook.ts';
+export { type ClientConfig, type WebhookConfigurationOptions, webhookConfiguration } from './webhookConfiguration.ts';

@@ -1,0 +1,189 @@
+/**
+ * Whether a pod gets a sidecar, and the pod with it: pure. Injecting twice is injecting once, whatever other webhooks do in between (reinvocation), so that it always begins with the pod as it
+ * was without our parts.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import * as z from 'zod';
+import { annotations, injectionValues, labels } from '../api/index.ts';
+import { isReservedPort } from '../envoy/index.ts';
+import { AnnotationError, readWishes, type Wishes } from './annotations.ts';
+import { containerNames, initContainer, proxyContainer, proxyVolumes, volumeNames } from './containers.ts';
+import { type Container, type Pod, tcpPorts } from './pod.ts';
+import { type Originals, restoreProbes, rewriteProbes } from './probes.ts';
+import { PROXY_USER } from './redirection.ts';
+import type { InjectionSettings } from './settings.ts';
+
+export interface PodNamespace {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Ports of Services that lead to the pod and whose `appProtocol` is of a server that speaks first: container ports, by number or name. */
+export type ServerFirstByService = readonly (number | string)[];
+
+export type Injection =
+  /** `warning`: somebody who asked for the mesh may be surprised. */
+  | { readonly action: 'LeaveAlone'; readonly reason: LeaveReason; readonly warning?: string }
+  | { readonly action: 'Refuse'; readonly message: string }
+  | { readonly action: 'Inject'; readonly patch: readonly PatchOperation[] };
+
+export type LeaveReason = 'NotInMesh' | 'OptedOut' | 'OperatorNamespace' | 'SystemNamespace' | 'HostNetwork';
+
+/** RFC 6902; `add` replaces a member that is there. */
+export interface PatchOperation {
+  readonly op: 'add';
+  readonly path: string;
+  readonly value: unknown;
+}
+
+/** What stands in the annotation `injected`. */
+const recordSchema = z.object({
+  serverFirst: z.array(z.int().min(1).max(65_535)),
+  probes: z.record(z.string(), z.looseObject({})),
+});
+
+export function inject(
+  pod: Pod,
+  namespace: PodNamespace,
+  settings: InjectionSettings,
+  byService: ServerFirstByService = [],
+): Injection {
+  const left = leftAlone(pod, namespace, settings);
+  if (left !== undefined) return left;
+  const original = withoutOurParts(pod);
+  const problem = obstacle(original, namespace);
+  if (problem !== undefined) return { action: 'Refuse', message: problem };
+  try {
+    const wishes = readWishes(original.metadata.annotations ?? {}, settings.resources);
+    return { action: 'Inject', patch: patchBetween(pod, withOurParts(original, wishes, settings, byService)) };
+  } catch (error) {
+    if (error instanceof AnnotationError) return { action: 'Refuse', message: error.message };
+    throw error;
+  }
+}
+
+function leftAlone(pod: Pod, namespace: PodNamespace, settings: InjectionSettings): Injection | undefined {
+  const leave = (reason: LeaveReason): Injection => ({ action: 'LeaveAlone', reason });
+  if (namespace.name === settings.operatorNamespace) return leave('OperatorNamespace');
+  // What the cluster itself needs to start.
+  if (namespace.name.startsWith('kube-')) return leave('SystemNamespace');
+  const own = pod.metadata.labels?.[labels.injection];
+  if (own === injectionValues.disabled) return leave('OptedOut');
+  const ofNamespace = namespace.labels[labels.injection];
+  const wanted =
+    own === injectionValues.enabled ||
+    ofNamespace === injectionValues.enabled ||
+    (settings.everyNamespace && ofNamespace !== injectionValues.disabled);
+  if (!wanted) return leave('NotInMesh');
+  if (pod.spec.hostNetwork !== true) return undefined;
+  const warning = 'the pod has the network of its host, in which no sidecar can stand between: it stays without one';
+  return { action: 'LeaveAlone', reason: 'HostNetwork', warning };
+}
+
+/** What would let the pod start without protection, or not at all. */
+function obstacle(pod: Pod, { name, labels: found }: PodNamespace): string | undefined {
+  const level = found['pod-security.kubernetes.io/enforce'];
+  if (level === 'baseline' || level === 'restricted')
+    return (
+      `namespace ${name} enforces Pod Security ${level}, which refuses NET_ADMIN, and the init container ${containerNames.init} needs that to redirect traffic: set the label ` +
+      `pod-security.kubernetes.io/enforce=privileged, or leave the pod out of the mesh with the label ${labels.injection}=${injectionValues.disabled}`
+    );
+  const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+  const taken = containers.find(({ name: of }) => Object.values<string>(containerNames).includes(of));
+  if (taken !== undefined) return `a container is called ${taken.name}, as one of the sidecar's: give it another name`;
+  const same = containers.find(
+    ({ securityContext }) => (securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser) === PROXY_USER,
+  );
+  if (same !== undefined)
+    return `container ${same.name} runs as user ${PROXY_USER}, whose traffic is that of the proxy and passes it by: let it run as another user`;
+  const reserved = tcpPorts(pod).find(({ number }) => isReservedPort(number));
+  if (reserved !== undefined)
+    return `container ${reserved.container} declares port ${reserved.number}, which is the proxy's own: let it listen on another`;
+  return undefined;
+}
+
+function withOurParts(pod: Pod, wishes: Wishes, settings: InjectionSettings, byService: ServerFirstByService): Pod {
+  const { metadata, spec } = pod;
+  const originals: Record<string, Originals[string]> = {};
+  const rewrite = (container: Container): Container => {
+    const rewritten = rewriteProbes(container);
+    Object.assign(originals, rewritten.originals);
+    return rewritten.container;
+  };
+  const containers = spec.containers.map(rewrite);
+  const initContainers = (spec.initContainers ?? []).map(rewrite);
+  const serverFirst = resolvePorts(pod, wishes.serverFirst, byService);
+  const record = JSON.stringify({ serverFirst, probes: originals });
+  return {
+    ...pod,
+    metadata: { ...metadata, annotations: { ...metadata.annotations, [annotations.injected]: record } },
+    spec: {
+      ...spec,
+      containers,
+      initContainers: [initContainer(settings, wishes), proxyContainer(settings, wishes), ...initContainers],
+      volumes: [...(spec.volumes ?? []), ...proxyVolumes(spec.serviceAccountName ?? 'default')],
+    },
+  };
+}
+
+/** @throws AnnotationError where the pod has no port of that name. */
+function resolvePorts(pod: Pod, wished: readonly (number | string)[], byService: ServerFirstByService): number[] {
+  const ports = tcpPorts(pod);
+  const resolve = (port: number | string): number | undefined =>
+    typeof port === 'number' ? port : ports.find(({ name }) => name === port)?.number;
+  const found = wished.map((port) => {
+    const number = resolve(port);
+    if (number !== undefined) return number;
+    throw new AnnotationError(
+      `annotation ${annotations.serverFirstPorts} has ${JSON.stringify(port)}: no container declares a port of that name`,
+    );
+  });
+  // A Service may lead to pods of several sorts.
+  const told = byService.flatMap((port) => resolve(port) ?? []);
+  return [...new Set([...found, ...told])].filter((port) => !isReservedPort(port)).sort((one, other) => one - other);
+}
+
+/** The pod as its author wrote it. */
+function withoutOurParts(pod: Pod): Pod {
+  const record = recordOf(pod);
+  if (record === undefined) return pod;
+  const { [annotations.injected]: _, ...rest } = pod.metadata.annotations ?? {};
+  const ours = (name: string): boolean => Object.values<string>(containerNames).includes(name);
+  const restore = (container: Container): Container => restoreProbes(container, record.probes);
+  const { initContainers = [], volumes = [] } = pod.spec;
+  return {
+    ...pod,
+    metadata: { ...pod.metadata, annotations: rest },
+    spec: {
+      ...pod.spec,
+      containers: pod.spec.containers.filter(({ name }) => !ours(name)).map(restore),
+      initContainers: initContainers.filter(({ name }) => !ours(name)).map(restore),
+      volumes: volumes.filter(({ name }) => !Object.values<string>(volumeNames).includes(name)),
+    },
+  };
+}
+
+/** What injection wrote on the pod; undefined: it was not injected, or somebody has written something else. */
+export function recordOf(
+  pod: Pod,
+): { readonly serverFirst: readonly number[]; readonly probes: Originals } | undefined {
+  const text = pod.metadata.annotations?.[annotations.injected];
+  if (text === undefined) return undefined;
+  try {
+    return recordSchema.parse(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
+    throw error;
+  }
+}
+
+/** By member, where it differs. */
+function patchBetween(before: Pod, after: Pod): PatchOperation[] {
+  const parts: readonly (readonly [string, unknown, unknown])[] = [
+    ['/metadata/annotations', before.metadata.annotations, after.metadata.annotations],
+    ['/spec/initContainers', before.spec.initContainers, after.spec.initContainers],
+    ['/spec/containers', before.spec.containers, after.spec.containers],
+    ['/spec/volumes', before.spec.volumes, after.spec.volumes],
+  ];
+  return parts.flatMap(([path, was, value]) => (isDeepStrictEqual(was, value) ? [] : [{ op: 'add', path, value }]));
+}

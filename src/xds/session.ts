@@ -1,0 +1,202 @@
+/**
+ * One delta stream of xDS, as a state machine: pure. Requests and news of the wanted state go in, responses come out. Knows resources as names, versions and bytes.
+ *
+ * The delta protocol (Envoy's `xds_protocol`): a client subscribes to names or to all, and tells at the start of a stream what it has from an earlier one; a response is acknowledged, or
+ * refused with a reason, by its nonce. At most one response of a type is on its way: what changes meanwhile is sent when it has been answered.
+ */
+
+export interface Resource {
+  readonly name: string;
+  /** Equal for equal content, on every replica. */
+  readonly version: string;
+  readonly body: Uint8Array;
+}
+
+/** The wanted state of one client. */
+export interface Source {
+  /** What the client gets unasked. */
+  all(type: string): Iterable<Resource>;
+  /** What it gets if it asks by name; undefined: nothing is known yet, it has to wait. */
+  named(type: string, name: string): Resource | undefined;
+}
+
+export interface Request {
+  readonly type: string;
+  readonly subscribe: readonly string[];
+  readonly unsubscribe: readonly string[];
+  /** Versions by name, in the first request of a type on a stream. */
+  readonly initialVersions: ReadonlyMap<string, string>;
+  /** '' where it answers nothing. */
+  readonly nonce: string;
+  /** Why the response with the nonce was refused; undefined: it was taken. */
+  readonly error: string | undefined;
+}
+
+export interface Response {
+  readonly type: string;
+  readonly nonce: string;
+  readonly resources: readonly Resource[];
+  readonly removed: readonly string[];
+}
+
+export interface Refused {
+  readonly type: string;
+  /** Envoy's words. */
+  readonly error: string;
+  /** What was in the response: all of it may have been refused, or one only. */
+  readonly names: readonly string[];
+}
+
+export interface SessionOptions {
+  readonly source: Source;
+  /** Types in the order in which news of them are sent: what others need comes first. Others come last. */
+  readonly order: readonly string[];
+  /**
+   * A resource of `of` makes the client wait for the one of `type` with the same name, even if it has it: so that is sent again after it. Envoy waits 15 s for the endpoints of a cluster that
+   * has changed.
+   */
+  readonly sentAgainAfter?: { readonly of: string; readonly type: string };
+}
+
+const EVERYTHING = '*';
+
+interface TypeState {
+  everything: boolean;
+  readonly names: Set<string>;
+  /** What the client has, or is about to have. */
+  readonly held: Map<string, string>;
+  /** Names in `held` that are there since the client was to have everything. */
+  readonly unasked: Set<string>;
+  inFlight: { readonly nonce: string; readonly names: readonly string[] } | undefined;
+}
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #types = new Map<string, TypeState>();
+  readonly #refused = new Map<string, Refused>();
+  #nonces = 0;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** The last response of each type that was refused, until one of that type is taken. */
+  get refused(): readonly Refused[] {
+    return [...this.#refused.values()];
+  }
+
+  /** Whether the client has taken everything that it is to have at present. */
+  get upToDate(): boolean {
+    return [...this.#types].every(
+      ([type, state]) =>
+        state.inFlight === undefined && !this.#refused.has(type) && this.#difference(type, state) === undefined,
+    );
+  }
+
+  /** Takes what the client says. @returns what is to be sent, in this order. */
+  request(request: Request): Response[] {
+    const { type, nonce, error, subscribe, unsubscribe, initialVersions } = request;
+    const known = this.#types.get(type);
+    const state = known ?? newState();
+    if (known === undefined) {
+      this.#types.set(type, state);
+      // Without a name the first request is for everything; later ones are acknowledgements.
+      if (subscribe.length === 0) state.everything = true;
+      for (const [name, version] of initialVersions) if (!this.#isSentAgain(type, name)) state.held.set(name, version);
+    }
+    if (nonce !== '') this.#answered(type, state, nonce, error);
+    for (const name of unsubscribe) {
+      if (name === EVERYTHING) state.everything = false;
+      state.names.delete(name);
+      // What it does not want any more it drops by itself.
+      if (!state.unasked.has(name)) state.held.delete(name);
+    }
+    for (const name of subscribe) {
+      if (name === EVERYTHING) state.everything = true;
+      else {
+        // Asked for anew means not held, whatever was sent before; but for what it says that it has.
+        if (!initialVersions.has(name)) state.held.delete(name);
+        state.names.add(name);
+      }
+    }
+    return this.changed();
+  }
+
+  /** The wanted state may have changed. @returns what is to be sent, in this order. */
+  changed(): Response[] {
+    const { order, sentAgainAfter } = this.#options;
+    const rank = (type: string): number => {
+      const index = order.indexOf(type);
+      return index < 0 ? order.length : index;
+    };
+    const types = [...this.#types].sort(([one], [other]) => rank(one) - rank(other));
+    return types.flatMap(([type, state]) => {
+      if (state.inFlight !== undefined) return [];
+      const difference = this.#difference(type, state);
+      if (difference === undefined) return [];
+      const { resources, removed } = difference;
+      this.#nonces += 1;
+      const nonce = String(this.#nonces);
+      for (const { name, version } of resources) {
+        state.held.set(name, version);
+        if (!state.names.has(name)) state.unasked.add(name);
+      }
+      for (const name of removed) {
+        state.held.delete(name);
+        state.unasked.delete(name);
+      }
+      if (type === sentAgainAfter?.of) {
+        const dependent = this.#types.get(sentAgainAfter.type);
+        for (const { name } of resources) dependent?.held.delete(name);
+      }
+      state.inFlight = { nonce, names: [...resources.map(({ name }) => name), ...removed] };
+      return [{ type, nonce, resources, removed }];
+    });
+  }
+
+  /** What was sent of `of` on this stream already has to be followed by the one of `type`, whatever the client has from an earlier stream. */
+  #isSentAgain(type: string, name: string): boolean {
+    const { sentAgainAfter } = this.#options;
+    if (type !== sentAgainAfter?.type) return false;
+    return this.#types.get(sentAgainAfter.of)?.inFlight?.names.includes(name) === true;
+  }
+
+  #answered(type: string, state: TypeState, nonce: string, error: string | undefined): void {
+    // An answer to another response than the last is late, and says nothing.
+    if (state.inFlight?.nonce !== nonce) return;
+    const { names } = state.inFlight;
+    state.inFlight = undefined;
+    if (error === undefined) this.#refused.delete(type);
+    // Sent again as it is, it would be refused again: it stays in `held` until there is another version.
+    else this.#refused.set(type, { type, error, names });
+  }
+
+  /** undefined: the client has what it is to have. */
+  #difference(type: string, state: TypeState): { resources: Resource[]; removed: string[] } | undefined {
+    const { source } = this.#options;
+    const wanted = new Map<string, Resource>();
+    if (state.everything) for (const resource of source.all(type)) wanted.set(resource.name, resource);
+    for (const name of state.names) {
+      const resource = wanted.get(name) ?? source.named(type, name);
+      if (resource !== undefined) wanted.set(name, resource);
+    }
+    const resources = [...wanted.values()].filter(({ name, version }) => state.held.get(name) !== version);
+    // What was asked for by name is never taken away: a client that is told so does not ask again. What it has from an earlier stream may be of that sort.
+    const removed = state.everything
+      ? [...state.held.keys()].filter(
+          (name) => !wanted.has(name) && !state.names.has(name) && source.named(type, name) === undefined,
+        )
+      : [];
+    return resources.length === 0 && removed.length === 0 ? undefined : { resources, removed };
+  }
+}
+
+function newState(): TypeState {
+  return {
+    everything: false,
+    names: new Set(),
+    held: new Map(),
+    unasked: new Set(),
+    inFlight: undefined,
+  };
+}

@@ -1,0 +1,71 @@
+/** What kubelet is answered by the proxy, of an application whose ports are all Strict. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ProbeRoute, proxyPorts } from '../../src/envoy/index.ts';
+import { findEnvoy } from '../support/envoy.ts';
+import { printProgress } from '../support/progress.ts';
+import { waitFor } from '../support/waitFor.ts';
+import { ports } from './application.ts';
+import { issueIdentity, makeCorporateCa, TRUST_DOMAIN } from './identities.ts';
+import { Pod } from './pod.ts';
+
+const nobody = 7777;
+const routes: readonly ProbeRoute[] = [
+  { path: '/probe/main/http', port: ports.http, ask: { by: 'http', path: '/live?full=1' } },
+  { path: '/probe/main/unwell', port: ports.http, ask: { by: 'http', path: '/unwell' } },
+  { path: '/probe/main/https', port: ports.https, ask: { by: 'https', path: '/ready' } },
+  { path: '/probe/main/tcp', port: ports.serverFirst, ask: { by: 'tcp' } },
+  { path: '/probe/main/tcp-nobody', port: nobody, ask: { by: 'tcp' } },
+  { path: '/probe/main/http-nobody', port: nobody, ask: { by: 'http', path: '/' } },
+  { path: '/probe/main/grpc', port: ports.grpc, ask: { by: 'grpc', service: 'shop' } },
+  { path: '/probe/main/grpc-other', port: ports.grpc, ask: { by: 'grpc', service: 'other' } },
+];
+
+let pod: Pod;
+
+beforeAll(async () => {
+  const ca = await makeCorporateCa('Mesh');
+  const own = await issueIdentity({ ca, account: 'own' });
+  pod = await Pod.start({
+    envoy: await findEnvoy(printProgress),
+    identity: await issueIdentity({ ca, account: 'web' }),
+    own: { keyPem: own.keyPem, certificatePem: own.chainPem },
+    inbound: { trustDomain: TRUST_DOMAIN, ipv6: true, others: 'Strict', ports: [] },
+    probes: routes,
+  });
+});
+
+afterAll(() => pod?.[Symbol.asyncDispose]());
+
+async function ask(path: string): Promise<{ readonly status: number; readonly text: string }> {
+  const answer = await fetch(`http://${pod.ipv4}:${proxyPorts.probes}${path}`);
+  return { status: answer.status, text: await answer.text() };
+}
+
+describe('kubelet', () => {
+  test('learns that the proxy is ready', async () => {
+    expect((await ask('/ready')).status).toBe(200);
+  });
+
+  test('is answered by the application, at the path that the pod names', async () => {
+    expect(await ask('/probe/main/http')).toEqual({ status: 200, text: 'asked for /live?full=1' });
+    expect(await ask('/probe/main/https')).toEqual({ status: 200, text: 'asked for /ready' });
+  });
+
+  test.each([
+    ['says that it is not well', '/probe/main/unwell', 500],
+    ['does not listen', '/probe/main/http-nobody', 503],
+    ['has no such path', '/probe/main/other', 404],
+    ['is asked for anything else', '/live', 404],
+  ])('learns that the application %s', async (_, path, status) => {
+    expect((await ask(path)).status).toBe(status);
+  });
+
+  test.each([
+    ['a connect succeeds', '/probe/main/tcp', 200],
+    ['nobody listens', '/probe/main/tcp-nobody', 503],
+    ['a service is well by gRPC', '/probe/main/grpc', 200],
+    ['a service is not', '/probe/main/grpc-other', 503],
+  ])('learns that %s', async (_, path, status) => {
+    await waitFor('the proxy to have looked', async () => (await ask(path)).status === status);
+  });
+});
