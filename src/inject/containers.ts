@@ -37,8 +37,10 @@ export function initContainer(settings: InjectionSettings, wishes: Wishes): Cont
   };
 }
 
-/** Only where the pod has IPv6: the proxy's own address there has to be one of the pod's, unlike 127.0.0.6. */
-const initScript = `if [ -s /proc/net/if_inet6 ]; then ip -6 address replace ${loopbackSources.ipv6}/128 dev lo; fi
+/**
+ * Only where the pod has IPv6: the proxy's own address there has to be one of the pod's, unlike 127.0.0.6. It is read, since all files in /proc have the size 0.
+ */
+const initScript = `if read -r _ 2>/dev/null </proc/net/if_inet6; then ip -6 address replace ${loopbackSources.ipv6}/128 dev lo; fi
 exec nft "$1"`;
 
 /** A native sidecar (KEP-753): starts before the application and ends after it, so that Jobs end and init containers have a network. */
