@@ -9,6 +9,7 @@ import {
   type Kind,
   labels,
   mtlsPolicyKind,
+  OPERATOR_LEASE,
   purposes,
   VERSION,
   workloadCertificateKind,
@@ -270,7 +271,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
   async function lead(leadSignal: AbortSignal): Promise<void> {
     log.info({ identity: options.identity }, 'leading');
     leading = true;
-    metrics.leader.set({ name: 'mtls-operator' }, 1);
+    metrics.leader.set({ name: OPERATOR_LEASE }, 1);
     if (options.defaultAuthority !== undefined) {
       const { trustDomain } = options.defaultAuthority;
       await ensureDefaultAuthority({ transport, log, existing: authorities.size, trustDomain, signal: leadSignal });
@@ -344,7 +345,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
       return await runLeaderElection({
         ...base,
         namespace: options.namespace,
-        name: 'mtls-operator',
+        name: OPERATOR_LEASE,
         identity: options.identity,
         signal,
         lead,

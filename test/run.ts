@@ -36,12 +36,10 @@ const needsDocker = (file: string): boolean =>
 async function prepare(files: readonly string[]): Promise<void> {
   if (!files.some(needsRealParts) && !files.some(needsHelm)) return;
   await findOrBuildBinaries(printProgress);
-  if (files.some(needsNode)) {
-    // Where there can be no node its tests fail and say why; the others run.
+  // Where there can be no node, and no network of one's own, its tests fail and say why; the others run.
+  if (files.some((file) => needsNode(file) || needsNetworks(file)))
     await prepareMachine(printProgress).catch((error: Error) => printProgress(error.message));
-    await findOrBuildNode(printProgress);
-  } else if (files.some(needsNetworks))
-    await prepareMachine(printProgress).catch((error: Error) => printProgress(error.message));
+  if (files.some(needsNode)) await findOrBuildNode(printProgress);
   if (files.some(needsOldest)) await findOrBuildOldestApiServer(printProgress);
   for (const directory of goProgramDirectories()) await goProgram(directory, printProgress);
   if (files.some(needsHelm)) await helmProgram(printProgress);

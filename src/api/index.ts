@@ -34,6 +34,7 @@ export {
   FIELD_MANAGER,
   injectionValues,
   labels,
+  OPERATOR_LEASE,
   purposes,
   restartedForKey,
 } from './labels.ts';

@@ -135,5 +135,8 @@ export function restartedForKey(secretName: string): string {
 /** Holds a CertificateAuthority that WorkloadCertificates still ask for. */
 export const AUTHORITY_FINALIZER = key('authority-in-use');
 
+/** Name of the Lease of the operator that leads. */
+export const OPERATOR_LEASE = 'mtls-operator';
+
 /** Field manager of every write. */
 export const FIELD_MANAGER = 'mtls-operator';

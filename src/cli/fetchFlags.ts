@@ -5,6 +5,7 @@ import { messageOf } from '../kube/index.ts';
 import { CliError, exitCodes } from './end.ts';
 import type { Hook } from './hook.ts';
 import type { Owner, Permissions } from './install.ts';
+import { isObjectName } from './objectName.ts';
 
 /** How to reach the API server. */
 export type Access =
@@ -149,7 +150,7 @@ function required(flag: string, value: string | undefined): string {
 
 /** Of a Secret or a namespace: a DNS subdomain. */
 function objectName(flag: string, value: string): string {
-  if (value.length <= 253 && /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value)) return value;
+  if (isObjectName(value)) return value;
   throw usage(`--${flag} is ${JSON.stringify(value)}, which is no name of Kubernetes`);
 }
 

@@ -1,6 +1,7 @@
 /** What an Envoy is started with: who it is, and where the rest of its configuration comes from. Pure. */
 import { isIP } from 'node:net';
-import { type Message, socketAddress, typed } from './message.ts';
+import { overHttp2, soleEndpoint } from './clusters.ts';
+import { type Message, socketAddress } from './message.ts';
 import { clusterNames, proxyPaths } from './names.ts';
 import { clientTls } from './tls.ts';
 
@@ -16,8 +17,6 @@ export interface Bootstrap {
     readonly port: number;
     readonly spiffeId: string;
   };
-  readonly adminSocket?: string;
-  readonly identityDirectory?: string;
 }
 
 /**
@@ -38,14 +37,13 @@ const counted = [
   'server\\.(live|state|days_until_first_cert_expiring)',
 ] as const;
 
-export function bootstrap(options: Bootstrap): Message {
-  const { node, proxyApi, adminSocket = proxyPaths.admin, identityDirectory = proxyPaths.identity } = options;
+export function bootstrap({ node, proxyApi }: Bootstrap): Message {
   const fromProxyApi = { ads: {}, resource_api_version: 'V3' };
   return {
     ...(node === undefined ? {} : { node }),
     // Mode 0600: it can tell everything and end the proxy.
-    admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
-    static_resources: { clusters: [proxyApiCluster(proxyApi, identityDirectory)] },
+    admin: { address: { pipe: { path: proxyPaths.admin, mode: 0o600 } } },
+    static_resources: { clusters: [proxyApiCluster(proxyApi)] },
     dynamic_resources: {
       ads_config: {
         api_type: 'DELTA_GRPC',
@@ -62,27 +60,15 @@ export function bootstrap(options: Bootstrap): Message {
   };
 }
 
-function proxyApiCluster({ host, port, spiffeId }: Bootstrap['proxyApi'], directory: string): Message {
+function proxyApiCluster({ host, port, spiffeId }: Bootstrap['proxyApi']): Message {
   return {
     name: clusterNames.proxyApi,
     // Envoy does not begin before a name is resolved.
     type: isIP(host) === 0 ? 'STRICT_DNS' : 'STATIC',
     connect_timeout: '5s',
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed(
-        'extensions.upstreams.http.v3.HttpProtocolOptions',
-        {
-          explicit_http_config: {
-            // A replica that vanished without a word must not keep a proxy waiting.
-            http2_protocol_options: { connection_keepalive: { interval: '30s', timeout: '5s' } },
-          },
-        },
-      ),
-    },
-    load_assignment: {
-      cluster_name: clusterNames.proxyApi,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(host, port) } }] }],
-    },
-    transport_socket: clientTls({ peer: { exact: spiffeId }, serverName: host, alpn: 'h2', directory }),
+    // A replica that vanished without a word must not keep a proxy waiting.
+    ...overHttp2({ connection_keepalive: { interval: '30s', timeout: '5s' } }),
+    load_assignment: soleEndpoint(clusterNames.proxyApi, socketAddress(host, port)),
+    transport_socket: clientTls({ peer: { exact: spiffeId }, serverName: host, alpn: 'h2' }),
   };
 }

@@ -3,13 +3,13 @@
  * connections at the most. Disabled serves what Permissive does, byte for byte: there only clients differ.
  */
 import type { Mode } from '../api/index.ts';
-import { extension, type Message, type Resource, socketAddress, types } from './message.ts';
+import { emptyCluster, originalDestinationCluster } from './clusters.ts';
+import { everyAddress, extension, type Message, type Resource, types } from './message.ts';
 import {
   clusterNames,
   isReservedPort,
   loopbackSources,
   MESH_ALPN,
-  proxyPaths,
   proxyPorts,
   serverFirstCluster,
   serverFirstName,
@@ -36,20 +36,15 @@ export interface Inbound {
   readonly ports: readonly InboundPort[];
   /** Mode of every other port. */
   readonly others: Mode;
-  /** Of the mounted Secret. */
-  readonly identityDirectory?: string;
 }
 
 export function inboundListener(inbound: Inbound): Resource {
   const { ipv6, others } = inbound;
-  const ports = inbound.ports
-    .filter(({ number }) => !isReservedPort(number))
-    .sort((one, other) => one.number - other.number);
+  const ports = portsInOrder(inbound.ports);
   return {
     '@type': types.listener,
     name: 'inbound',
-    address: socketAddress('0.0.0.0', proxyPorts.inbound),
-    ...(ipv6 ? { additional_addresses: [{ address: socketAddress('::', proxyPorts.inbound) }] } : {}),
+    ...everyAddress(proxyPorts.inbound, ipv6),
     traffic_direction: 'INBOUND',
     listener_filters: [originalDestination, tlsInspector(ports)],
     // A client that says nothing for so long waits for the server's greeting: then it is plaintext.
@@ -62,6 +57,10 @@ export function inboundListener(inbound: Inbound): Resource {
       ...chains('any', {}, others, inbound),
     ],
   };
+}
+
+function portsInOrder(ports: readonly InboundPort[]): InboundPort[] {
+  return ports.filter(({ number }) => !isReservedPort(number)).sort((one, other) => one.number - other.number);
 }
 
 /** Sorted, and of declared ports alone: whatever changes in it drains every connection. */
@@ -106,7 +105,7 @@ function mutualTls(name: string, match: Message, port: string, inbound: Inbound,
   return {
     name,
     filter_chain_match: match,
-    transport_socket: serverTls(anyoneIn(inbound.trustDomain), inbound.identityDirectory ?? proxyPaths.identity),
+    transport_socket: serverTls(anyoneIn(inbound.trustDomain)),
     transport_socket_connect_timeout: '5s',
     filters: [
       tcpProxy(`inbound_${port}_mtls`, cluster ?? clusterNames.application, {
@@ -147,28 +146,22 @@ function serverFirstChains({ number, mode }: InboundPort, inbound: Inbound): Mes
 
 /** The clusters that the listener names: the same for every mode. */
 export function inboundClusters({ ports, ipv6 }: Pick<Inbound, 'ports' | 'ipv6'>): Resource[] {
-  const application = (name: string, more: Message = {}): Resource => ({
-    '@type': types.cluster,
-    name,
-    type: 'ORIGINAL_DST',
-    lb_policy: 'CLUSTER_PROVIDED',
-    connect_timeout: '5s',
-    upstream_bind_config: {
-      source_address: { address: loopbackSources.ipv4, port_value: 0 },
-      ...(ipv6 ? { extra_source_addresses: [{ address: { address: loopbackSources.ipv6, port_value: 0 } }] } : {}),
-    },
-    ...more,
-  });
-  const serverFirst = ports
-    .filter(({ number, serverFirst: declared }) => declared && !isReservedPort(number))
-    .map(({ number }) => number)
-    .sort((one, other) => one - other);
+  const application = (name: string, more: Message = {}): Resource =>
+    originalDestinationCluster(name, {
+      upstream_bind_config: {
+        source_address: { address: loopbackSources.ipv4, port_value: 0 },
+        ...(ipv6 ? { extra_source_addresses: [{ address: { address: loopbackSources.ipv6, port_value: 0 } }] } : {}),
+      },
+      ...more,
+    });
   return [
     application(clusterNames.application),
     application(clusterNames.plaintext),
-    ...serverFirst.map((port) =>
-      application(serverFirstCluster(port), { original_dst_lb_config: { upstream_port_override: port } }),
-    ),
-    { '@type': types.cluster, name: clusterNames.blackhole, type: 'STATIC', connect_timeout: '1s' },
+    ...portsInOrder(ports)
+      .filter(({ serverFirst }) => serverFirst)
+      .map(({ number }) =>
+        application(serverFirstCluster(number), { original_dst_lb_config: { upstream_port_override: number } }),
+      ),
+    emptyCluster(clusterNames.blackhole),
   ];
 }

@@ -5,7 +5,7 @@ export interface Message {
 }
 
 /** What a configuration server hands out: `name` tells resources of one type apart. */
-export type Resource<Type extends string = string> = Message & { readonly '@type': Type; readonly name: string };
+export type Resource = Message & { readonly '@type': string; readonly name: string };
 
 const PREFIX = 'type.googleapis.com/envoy.';
 
@@ -23,6 +23,14 @@ export function typed(type: string, fields: Message = {}): Message {
 /** A named extension. */
 export function extension(name: string, type: string, fields: Message = {}): Message {
   return { name, typed_config: typed(type, fields) };
+}
+
+/** Where a listener listens: on all addresses of the pod. Without IPv6 in the pod, one on :: may not even start. */
+export function everyAddress(port: number, ipv6: boolean): Message {
+  return {
+    address: socketAddress('0.0.0.0', port),
+    ...(ipv6 ? { additional_addresses: [{ address: socketAddress('::', port) }] } : {}),
+  };
 }
 
 export function socketAddress(address: string, port: number): Message {

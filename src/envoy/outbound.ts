@@ -3,7 +3,8 @@
  * anew to everybody whenever any Service changes. Pure.
  */
 import { isIP } from 'node:net';
-import { extension, type Message, type Resource, socketAddress, types } from './message.ts';
+import { emptyCluster, originalDestinationCluster, soleEndpoint } from './clusters.ts';
+import { everyAddress, extension, type Message, type Resource, socketAddress, types } from './message.ts';
 import { clusterNames, MESH_SERVER_NAME, proxyPorts, serverFirstName } from './names.ts';
 import { originalDestination, tcpProxy } from './tcpProxy.ts';
 import { clientTls, nobodyIn, plaintextSocket } from './tls.ts';
@@ -27,8 +28,7 @@ export function outboundListener({ ranges, ipv6 }: Outbound): Resource {
   return {
     '@type': types.listener,
     name: 'outbound',
-    address: socketAddress('0.0.0.0', proxyPorts.outbound),
-    ...(ipv6 ? { additional_addresses: [{ address: socketAddress('::', proxyPorts.outbound) }] } : {}),
+    ...everyAddress(proxyPorts.outbound, ipv6),
     traffic_direction: 'OUTBOUND',
     listener_filters: [originalDestination],
     filter_chains: [
@@ -172,22 +172,13 @@ export function podCluster(name: string, endpoint: Endpoint): Resource {
     type: 'STATIC',
     connect_timeout: '5s',
     transport_socket: socketOf(endpoint.peer),
-    load_assignment: {
-      cluster_name: name,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: dialled(endpoint) } }] }],
-    },
+    load_assignment: soleEndpoint(name, dialled(endpoint)),
   };
 }
 
 /** For what is not known to be anybody: it is passed on to where it was going, in plaintext. */
 export function passThroughCluster(name: string): Resource {
-  return {
-    '@type': types.cluster,
-    name,
-    type: 'ORIGINAL_DST',
-    lb_policy: 'CLUSTER_PROVIDED',
-    connect_timeout: '5s',
-  };
+  return originalDestinationCluster(name);
 }
 
 /**
@@ -195,5 +186,5 @@ export function passThroughCluster(name: string): Resource {
  * every later connection wait for its whole timeout.
  */
 export function refusedCluster(name: string): Resource {
-  return { '@type': types.cluster, name, type: 'STATIC', connect_timeout: '1s' };
+  return emptyCluster(name);
 }

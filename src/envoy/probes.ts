@@ -1,7 +1,8 @@
 /**
  * What the proxy answers kubelet on a port of its own: that it is ready, and how the application is. Pure. The listener comes with all others, so that its port is there when they are.
  */
-import { extension, type Message, type Resource, socketAddress, typed, types } from './message.ts';
+import { overHttp2, soleEndpoint } from './clusters.ts';
+import { everyAddress, extension, type Message, type Resource, socketAddress, types } from './message.ts';
 import { loopbackSources, proxyPorts } from './names.ts';
 
 /** What the proxy has to ask when kubelet asks it. */
@@ -26,8 +27,6 @@ export interface Probes {
 /** Path that answers as soon as the proxy has its listeners. */
 export const READY_PATH = '/ready';
 
-const HTTP = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-
 export function probeListener({ ipv6, routes }: Probes): Resource {
   const health = routes.filter(isWatched).map((route) =>
     // A connect through a proxy always succeeds: it answers by what it has found out itself.
@@ -51,8 +50,7 @@ export function probeListener({ ipv6, routes }: Probes): Resource {
   return {
     '@type': types.listener,
     name: 'probes',
-    address: socketAddress('0.0.0.0', proxyPorts.probes),
-    ...(ipv6 ? { additional_addresses: [{ address: socketAddress('::', proxyPorts.probes) }] } : {}),
+    ...everyAddress(proxyPorts.probes, ipv6),
     filter_chains: [
       {
         filters: [
@@ -106,10 +104,7 @@ function clusterFor(route: ProbeRoute, podAddress: string): Resource {
     connect_timeout: '5s',
     // From this address nothing is redirected: it goes to the application, not to the proxy again.
     upstream_bind_config: { source_address: { address: source, port_value: 0 } },
-    load_assignment: {
-      cluster_name: name,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(podAddress, port) } }] }],
-    },
+    load_assignment: soleEndpoint(name, socketAddress(podAddress, port)),
     ...detailsOf(ask),
   };
 }
@@ -131,11 +126,7 @@ function detailsOf(ask: ProbeRoute['ask']): Message {
     case 'grpc':
       return {
         health_checks: [{ ...everySecond, grpc_health_check: ask.service === '' ? {} : { service_name: ask.service } }],
-        typed_extension_protocol_options: {
-          [HTTP]: typed('extensions.upstreams.http.v3.HttpProtocolOptions', {
-            explicit_http_config: { http2_protocol_options: {} },
-          }),
-        },
+        ...overHttp2(),
       };
   }
 }

@@ -18,7 +18,8 @@ export function nobodyIn(trustDomain: string): PeerMatch {
 /**
  * A file of SDS in the mounted Secret. kubelet replaces `..data` in the mount: that is what is watched, since an Envoy that watches the file itself sees nothing.
  */
-function secretFile(name: 'workload' | 'roots', directory: string): Message {
+function secretFile(name: 'workload' | 'roots'): Message {
+  const directory = proxyPaths.identity;
   return {
     name,
     sds_config: {
@@ -28,24 +29,24 @@ function secretFile(name: 'workload' | 'roots', directory: string): Message {
   };
 }
 
-function commonContext(peer: PeerMatch, directory: string): Message {
+function commonContext(peer: PeerMatch): Message {
   return {
     tls_params: { tls_minimum_protocol_version: 'TLSv1_2', tls_maximum_protocol_version: 'TLSv1_3' },
-    tls_certificate_sds_secret_configs: [secretFile('workload', directory)],
+    tls_certificate_sds_secret_configs: [secretFile('workload')],
     combined_validation_context: {
       default_validation_context: { match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { ...peer } }] },
-      validation_context_sds_secret_config: secretFile('roots', directory),
+      validation_context_sds_secret_config: secretFile('roots'),
     },
   };
 }
 
 const TLS = 'envoy.transport_sockets.tls';
 
-/** Of a server: a client has to show a certificate of ours. @param directory of the mounted Secret. */
-export function serverTls(peer: PeerMatch, directory: string = proxyPaths.identity): Message {
+/** Of a server: a client has to show a certificate of ours. */
+export function serverTls(peer: PeerMatch): Message {
   return extension(TLS, 'extensions.transport_sockets.tls.v3.DownstreamTlsContext', {
     require_client_certificate: true,
-    common_tls_context: commonContext(peer, directory),
+    common_tls_context: commonContext(peer),
   });
 }
 
@@ -54,14 +55,13 @@ export interface ClientTls {
   readonly serverName: string;
   /** Default: the marker of the mesh. */
   readonly alpn?: string;
-  readonly directory?: string;
 }
 
 /** Of a client: the server has to be exactly who is expected. */
-export function clientTls({ peer, serverName, alpn = MESH_ALPN, directory = proxyPaths.identity }: ClientTls): Message {
+export function clientTls({ peer, serverName, alpn = MESH_ALPN }: ClientTls): Message {
   return extension(TLS, 'extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
     sni: serverName,
-    common_tls_context: { ...commonContext(peer, directory), alpn_protocols: [alpn] },
+    common_tls_context: { ...commonContext(peer), alpn_protocols: [alpn] },
   });
 }
 

@@ -89,7 +89,7 @@ function obstacle(pod: Pod, { name, labels: found }: PodNamespace): string | und
       `pod-security.kubernetes.io/enforce=privileged, or leave the pod out of the mesh with the label ${labels.injection}=${injectionValues.disabled}`
     );
   const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
-  const taken = containers.find(({ name: of }) => Object.values<string>(containerNames).includes(of));
+  const taken = containers.find(isOurs);
   if (taken !== undefined) return `a container is called ${taken.name}, as one of the sidecar's: give it another name`;
   const same = containers.find(
     ({ securityContext }) => (securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser) === PROXY_USER,
@@ -143,12 +143,15 @@ function resolvePorts(pod: Pod, wished: readonly (number | string)[], byService:
   return [...new Set([...found, ...told])].filter((port) => !isReservedPort(port)).sort((one, other) => one - other);
 }
 
+function isOurs({ name }: Container): boolean {
+  return Object.values<string>(containerNames).includes(name);
+}
+
 /** The pod as its author wrote it. */
 function withoutOurParts(pod: Pod): Pod {
   const record = recordOf(pod);
   if (record === undefined) return pod;
   const { [annotations.injected]: _, ...rest } = pod.metadata.annotations ?? {};
-  const ours = (name: string): boolean => Object.values<string>(containerNames).includes(name);
   const restore = (container: Container): Container => restoreProbes(container, record.probes);
   const { initContainers = [], volumes = [] } = pod.spec;
   return {
@@ -156,8 +159,8 @@ function withoutOurParts(pod: Pod): Pod {
     metadata: { ...pod.metadata, annotations: rest },
     spec: {
       ...pod.spec,
-      containers: pod.spec.containers.filter(({ name }) => !ours(name)).map(restore),
-      initContainers: initContainers.filter(({ name }) => !ours(name)).map(restore),
+      containers: pod.spec.containers.filter((one) => !isOurs(one)).map(restore),
+      initContainers: initContainers.filter((one) => !isOurs(one)).map(restore),
       volumes: volumes.filter(({ name }) => !Object.values<string>(volumeNames).includes(name)),
     },
   };

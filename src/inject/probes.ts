@@ -19,6 +19,11 @@ export function probePath(container: string, kind: ProbeKind): string {
 
 const keyOf = (container: string, kind: ProbeKind): string => `${container}/${kind}`;
 
+function originalOf(originals: Originals, container: string, kind: ProbeKind): Handler | undefined {
+  const key = keyOf(container, kind);
+  return Object.hasOwn(originals, key) ? originals[key] : undefined;
+}
+
 /** @returns the container with its handlers asked of the proxy, and those that were changed, as they were. */
 export function rewriteProbes(container: Container): { readonly container: Container; readonly originals: Originals } {
   const originals: Record<string, Handler> = {};
@@ -40,8 +45,7 @@ export function rewriteProbes(container: Container): { readonly container: Conta
 /** The container as it was before `rewriteProbes`. */
 export function restoreProbes(container: Container, originals: Originals): Container {
   return mapHandlers(container, (handler, kind) => {
-    const key = keyOf(container.name, kind);
-    const original = Object.hasOwn(originals, key) ? originals[key] : undefined;
+    const original = originalOf(originals, container.name, kind);
     // Somebody else may have changed it since: then it is theirs.
     if (original === undefined || handler.httpGet?.path !== probePath(container.name, kind)) return handler;
     const { httpGet: _, ...rest } = handler;
@@ -53,8 +57,7 @@ export function restoreProbes(container: Container, originals: Originals): Conta
 export function probeRoutes(containers: readonly Container[], originals: Originals): ProbeRoute[] {
   return containers.flatMap((container) =>
     [...probeKinds, ...hookKinds].flatMap((kind) => {
-      const key = keyOf(container.name, kind);
-      const original = Object.hasOwn(originals, key) ? originals[key] : undefined;
+      const original = originalOf(originals, container.name, kind);
       return (original && routeOf(container, kind, original)) ?? [];
     }),
   );

@@ -3,7 +3,7 @@
  * of its ports goes its own way, at its own speed.
  */
 import type { Mode, MTLSRolloutSpec } from '../api/index.ts';
-import { type Acknowledged, beginning, type Progress, step } from './step.ts';
+import { type Acknowledged, beginning, clientModeIn, type Progress, step } from './step.ts';
 
 type WorkloadEntry = NonNullable<MTLSRolloutSpec['workloads']>[number];
 type PortEntry = NonNullable<WorkloadEntry['ports']>[number];
@@ -80,7 +80,7 @@ function nextSwitch(
 function begin(target: Mode, fresh: boolean): Progress {
   if (!fresh) return { target, ...beginning };
   // Whoever was never told about a port opens it with mutual TLS, which every mode but Strict takes beside plaintext.
-  return { target, servers: target, clients: target === 'Disabled' ? 'Plaintext' : 'MutualTLS', phase: 'Servers' };
+  return { target, servers: target, clients: clientModeIn(target), phase: 'Servers' };
 }
 
 /** Proxies and people see no difference between the two. */

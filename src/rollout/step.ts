@@ -36,6 +36,11 @@ export interface Acknowledged {
 /** Where a port begins that was never seen: whoever dials it is served, and mesh peers speak mutual TLS. */
 export const beginning: Omit<Progress, 'target'> = { servers: 'Permissive', clients: 'MutualTLS', phase: 'Servers' };
 
+/** With what clients open connections to a port that is settled in a mode. */
+export function clientModeIn(mode: Mode): ClientMode {
+  return mode === 'Disabled' ? 'Plaintext' : 'MutualTLS';
+}
+
 /**
  * The record as it has to be next; equal to the present one where something is still waited for, or nothing is left to do.
  * @param target the mode that policies ask for now, which may have changed at any moment of the way.
@@ -49,7 +54,7 @@ export function step(present: Progress, target: Mode, acknowledged: Acknowledged
     ...change,
     phase,
   });
-  const wanted: ClientMode = target === 'Disabled' ? 'Plaintext' : 'MutualTLS';
+  const wanted = clientModeIn(target);
 
   // Proxies that come later begin with the record as it is: each pod that starts must not be news.
   if (present.phase === 'Settled' && servers === target && clients === wanted) return at('Settled');

@@ -119,17 +119,25 @@ export class Session {
         state.names.add(name);
       }
     }
-    return this.changed();
+    // Nothing else has changed: to compare every type at each of thousands of answers would be most of the work.
+    const { sentAgainAfter } = this.#options;
+    return this.#news((one) => one === type || (type === sentAgainAfter?.of && one === sentAgainAfter.type));
   }
 
   /** The wanted state may have changed. @returns what is to be sent, in this order. */
   changed(): Response[] {
+    return this.#news(() => true);
+  }
+
+  #news(concerned: (type: string) => boolean): Response[] {
     const { order, sentAgainAfter } = this.#options;
     const rank = (type: string): number => {
       const index = order.indexOf(type);
       return index < 0 ? order.length : index;
     };
-    const types = [...this.#types].sort(([one], [other]) => rank(one) - rank(other));
+    const types = [...this.#types]
+      .filter(([type]) => concerned(type))
+      .sort(([one], [other]) => rank(one) - rank(other));
     return types.flatMap(([type, state]) => {
       if (state.inFlight !== undefined) return [];
       const difference = this.#difference(type, state);

@@ -1,7 +1,8 @@
 /** Clients of a pod: what comes of a connection, in a word that a table can hold. */
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { MESH_ALPN } from '../../src/envoy/index.ts';
+import { MESH_ALPN, MESH_SERVER_NAME } from '../../src/envoy/index.ts';
+import { waitFor } from '../support/waitFor.ts';
 import type { Identity } from './identities.ts';
 
 /** Longer than Envoy's patience with a client that says nothing (5 s). */
@@ -46,7 +47,7 @@ export function speakTls(target: Target, client: TlsClient): Promise<Outcome> {
 }
 
 export function openTls({ address, port }: Target, client: TlsClient): TLSSocket {
-  const { identity, marked = true, serverName = 'mesh', rootsPem } = client;
+  const { identity, marked = true, serverName = MESH_SERVER_NAME, rootsPem } = client;
   return connectTls({
     host: address,
     port,
@@ -100,12 +101,8 @@ export class Kept {
   async answers(): Promise<boolean> {
     this.#heard = '';
     this.#socket.write(QUESTION);
-    const until = performance.now() + DEADLINE_MS;
-    while (!this.#closed && performance.now() < until) {
-      if (this.#heard.includes(QUESTION)) return true;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    return false;
+    await waitFor('an answer or an end', () => this.#closed || this.#heard.includes(QUESTION));
+    return !this.#closed;
   }
 
   close(): void {

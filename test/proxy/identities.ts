@@ -59,9 +59,4 @@ export async function issueIdentity(order: IdentityOrder): Promise<Identity> {
   return { keyPem: files.keyPem, chainPem: files.chainPem, rootsPem: files.bundlePem, sds };
 }
 
-/** Its URI. */
-export function idOf(account: string, namespace = 'shop', trustDomain = TRUST_DOMAIN): string {
-  return spiffeId({ trustDomain, namespace, serviceAccountName: account });
-}
-
 export { type CorporateCa, makeCorporateCa };

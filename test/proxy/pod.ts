@@ -2,10 +2,10 @@
  * A pod with a sidecar, without a kubelet: an application and a real Envoy in a network of their own, redirection by nft, and the configuration in files where a configuration server
  * would send it. Its clients are on this machine, at the other end of a link.
  */
-import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as z from 'zod';
 import {
   bootstrap,
   type Inbound,
@@ -17,20 +17,30 @@ import {
   proxyPaths,
   type Resource,
 } from '../../src/envoy/index.ts';
-import { PROXY_USER, redirectionRules } from '../../src/inject/redirection.ts';
+import { readWishes } from '../../src/inject/annotations.ts';
+import { settings } from '../../src/inject/builders.fixture.ts';
+import { initContainer } from '../../src/inject/containers.ts';
+import { PROXY_USER } from '../../src/inject/redirection.ts';
 import { type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
+import { get } from '../cluster/http.ts';
+import type { Addresses } from '../node/addresses.ts';
 import { interfaceName, connect as link } from '../node/link.ts';
 import { machinePath } from '../node/machine.ts';
 import { makeNamespaces, type Namespaces } from '../node/namespaces.ts';
 import { run } from '../support/command.ts';
+import { writeAtomically } from '../support/mount.ts';
 import { waitFor } from '../support/waitFor.ts';
 import type { Identity } from './identities.ts';
 
 /** How long Envoy lets plaintext connections of a chain that is gone go on, in seconds. */
 const DRAIN_SECONDS = 1;
 
-/** Pods have an IPv6 address beside the other; unique local ones (RFC 4193), seen by this machine alone. */
-const ipv6 = { machine: 'fd15:6d74:6c73::1', pod: 'fd15:6d74:6c73::2' };
+/** Pods have an IPv6 address beside the other; unique local ones (RFC 4193), of a network that nobody else on this machine has: the IPv4 one is its own, too. */
+function ipv6Network({ id }: Addresses): { readonly machine: string; readonly pod: string } {
+  const [first, second] = id.split('-').map((part) => Number(part).toString(16));
+  const network = `fd15:6d74:${first}:${second}`;
+  return { machine: `${network}::1`, pod: `${network}::2` };
+}
 
 /** Where the pod's /run is in its namespace. */
 const configuration = '/run/mtls-operator/proxy';
@@ -47,7 +57,7 @@ export interface PodOptions {
 
 export class Pod implements AsyncDisposable {
   readonly ipv4: string;
-  readonly ipv6 = ipv6.pod;
+  readonly ipv6: string;
   readonly #guarded: GuardedDirectory;
   readonly #namespaces: Namespaces;
   /** Of the pod's files. */
@@ -61,13 +71,14 @@ export class Pod implements AsyncDisposable {
     guarded: GuardedDirectory,
     namespaces: Namespaces,
     directory: string,
-    address: string,
+    addresses: Addresses,
     probes: readonly ProbeRoute[],
   ) {
     this.#guarded = guarded;
     this.#namespaces = namespaces;
     this.#directory = directory;
-    this.ipv4 = address;
+    this.ipv4 = addresses.node;
+    this.ipv6 = ipv6Network(addresses).pod;
     this.#probes = probes;
   }
 
@@ -77,12 +88,17 @@ export class Pod implements AsyncDisposable {
       const directory = join(guarded.path, 'pod');
       const namespaces = await makeNamespaces(guarded, directory);
       const addresses = await link(namespaces, guarded.path);
-      const pod = new Pod(guarded, namespaces, directory, addresses.node, options.probes ?? []);
-      const outside = ['address', 'add', `${ipv6.machine}/64`, 'dev', interfaceName(addresses), 'nodad'];
+      const pod = new Pod(guarded, namespaces, directory, addresses, options.probes ?? []);
+      const outside = [
+        'address',
+        'add',
+        `${ipv6Network(addresses).machine}/64`,
+        'dev',
+        interfaceName(addresses),
+        'nodad',
+      ];
       await run('ip', outside, { env: { PATH: machinePath } });
-      await pod.#inside('ip', ['address', 'add', `${ipv6.pod}/64`, 'dev', 'eth0', 'nodad']);
-      // As the init container does: the address from which the proxy dials its application.
-      await pod.#inside('ip', ['address', 'add', '::6/128', 'dev', 'lo', 'nodad']);
+      await pod.#inside('ip', ['address', 'add', `${pod.ipv6}/64`, 'dev', 'eth0', 'nodad']);
       await pod.#startApplication(options.own);
       await pod.#redirect();
       await pod.#startEnvoy(options);
@@ -125,9 +141,9 @@ export class Pod implements AsyncDisposable {
     return { podAddress: this.ipv4, ipv6: true, routes: this.#probes };
   }
 
-  async #inside(program: string, args: readonly string[], input?: string): Promise<void> {
+  async #inside(program: string, args: readonly string[]): Promise<void> {
     const [first, ...words] = this.#namespaces.enter([program, ...args]);
-    await run(first, words, { env: { PATH: machinePath }, input });
+    await run(first, words, { env: { PATH: machinePath } });
   }
 
   async #startApplication({ keyPem, certificatePem }: PodOptions['own']): Promise<void> {
@@ -152,18 +168,19 @@ export class Pod implements AsyncDisposable {
     await waitFor('the application to listen', () => ready);
   }
 
+  /** By the very command of the init container. */
   async #redirect(): Promise<void> {
-    const rules = redirectionRules({ inboundPortsExcluded: [], outboundPortsExcluded: [], outboundRangesExcluded: [] });
-    await this.#inside('nft', ['-f', '-'], rules);
+    const command = z.array(z.string()).parse(initContainer(settings, readWishes({}, settings.resources))['command']);
+    const [program = '', ...args] = command;
+    await this.#inside(program, args);
   }
 
   async #startEnvoy({ envoy, identity, inbound }: PodOptions): Promise<void> {
-    for (const directory of [proxyPaths.identity, configuration]) {
-      const path = this.#hostPath(directory);
-      mkdirSync(path, { recursive: true });
-      chownSync(path, PROXY_USER, PROXY_USER);
-    }
-    this.#mountIdentity(identity);
+    const path = this.#hostPath(configuration);
+    mkdirSync(path, { recursive: true });
+    chownSync(path, PROXY_USER, PROXY_USER);
+    const files = Object.entries(identity.sds).map(([name, text]) => [name, Buffer.from(text)] as const);
+    writeAtomically(this.#hostPath(proxyPaths.identity), new Map(files), { group: PROXY_USER, fileMode: 0o440 });
     const start = bootstrap({
       node: { id: 'pod-uid', cluster: 'shop/web-0' },
       // Nobody is there: what it would send is in files.
@@ -199,19 +216,6 @@ export class Pod implements AsyncDisposable {
     await this.configure(inbound);
   }
 
-  /** As kubelet mounts a Secret. */
-  #mountIdentity({ sds }: Identity): void {
-    const directory = this.#hostPath(proxyPaths.identity);
-    mkdirSync(join(directory, '..first'));
-    for (const [name, content] of Object.entries(sds)) {
-      const file = join(directory, '..first', name);
-      writeFileSync(file, content, { mode: 0o640 });
-      chownSync(file, 0, PROXY_USER);
-      symlinkSync(join('..data', name), join(directory, name));
-    }
-    symlinkSync('..first', join(directory, '..data'));
-  }
-
   #hostPath(path: string): string {
     return join(this.#directory, path.replace(/^\/var\/run\//, '/run/'));
   }
@@ -226,21 +230,9 @@ export class Pod implements AsyncDisposable {
     renameSync(partial, file);
   }
 
-  #admin(path: string): Promise<string> {
+  async #admin(path: string): Promise<string> {
     const socketPath = this.#hostPath(proxyPaths.admin);
-    return new Promise((resolve, reject) => {
-      const asked = request({ socketPath, path, timeout: 5_000 }, (response) => {
-        let text = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => {
-          text += chunk;
-        });
-        response.once('error', reject);
-        response.once('end', () => resolve(text));
-      });
-      asked.once('error', reject);
-      asked.end();
-    });
+    return (await get(`http://envoy${path}`, { socketPath, signal: AbortSignal.timeout(5_000) })).body;
   }
 }
 

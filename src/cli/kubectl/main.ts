@@ -1,6 +1,6 @@
 /** `kubectl mtls`: reads what is needed from the API server, and prints what it comes to. */
 import * as z from 'zod';
-import { GROUP, mtlsPolicyKind, VERSION } from '../../api/index.ts';
+import { mtlsPolicyKind, OPERATOR_LEASE } from '../../api/index.ts';
 import { decodeService } from '../../inventory/index.ts';
 import {
   type Connection,
@@ -24,11 +24,8 @@ import { type ExplainOptions, parsePluginFlags, pluginUsage } from './flags.ts';
 import { readSubject } from './subject.ts';
 import { explanationText } from './text.ts';
 
-const POLICIES: Resource = { group: GROUP, version: VERSION, plural: mtlsPolicyKind.plural };
 const SERVICES: Resource = { group: '', version: 'v1', plural: 'services' };
 const LEASES: Resource = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' };
-/** Of the operator that leads; it stays when the operator stops. */
-const LEASE = 'mtls-operator';
 const DEADLINE_MS = 30_000;
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -89,22 +86,25 @@ async function gather(reader: Reader, connection: Connection, options: ExplainOp
   const namespace = options.namespace ?? connection.namespace ?? 'default';
   const { kind, name } = reference;
   const policiesOf = (where: string) =>
-    reader.list(POLICIES, where, `the MTLSPolicies of namespace ${where}`, decodePolicy);
+    reader.list(mtlsPolicyKind.path(where), `the MTLSPolicies of namespace ${where}`, decodePolicy, noKind);
   const [object, own, meshWide, services, operatorFound] = await Promise.all([
-    reader.get(kind.resource, namespace, name, `${kind.names[0]} ${namespace}/${name}`),
+    reader.get(resourcePath(kind.resource, namespace, name), `${kind.names[0]} ${namespace}/${name}`),
     policiesOf(namespace),
     meshNamespace === namespace ? [] : policiesOf(meshNamespace),
     // Of use for a hint only.
-    reader.list(SERVICES, namespace, 'the Services', decodeService).catch((error: unknown) => {
+    reader.list(resourcePath(SERVICES, namespace), 'the Services', decodeService).catch((error: unknown) => {
       if (error instanceof CliError && error.fault === 'refused') return undefined;
       throw error;
     }),
-    reader.exists(LEASES, meshNamespace, LEASE),
+    // It stays when the operator stops.
+    reader.exists(resourcePath(LEASES, meshNamespace, OPERATOR_LEASE), `the Lease of namespace ${meshNamespace}`),
   ]);
   const subject = readSubject(reference, namespace, object);
   const policies = [...own, ...meshWide];
   return explain(subject, { policies, services, meshNamespace, operatorFound, port, now: systemClock.now() });
 }
+
+const noKind = 'the API server has no MTLSPolicies; are the CRDs of mtls-operator installed?';
 
 const listOutline = z.object({
   items: z.array(z.unknown()),
@@ -122,55 +122,48 @@ class Reader {
     this.#signal = signal;
   }
 
-  get(resource: Resource, namespace: string, name: string, what: string): Promise<unknown> {
-    return this.#request(resourcePath(resource, namespace, name), {}, what);
+  /** @throws CliError @param what completes the sentence "... is not there". */
+  async get(path: string, what: string): Promise<unknown> {
+    return await this.#request(path, {}).catch((error: unknown) => {
+      throw faultOf(error, this.#server, what);
+    });
   }
 
-  /** @returns undefined where it may not be read. */
-  async exists(resource: Resource, namespace: string, name: string): Promise<boolean | undefined> {
-    const path = resourcePath(resource, namespace, name);
+  /** @returns undefined where it may not be read. @throws CliError */
+  async exists(path: string, what: string): Promise<boolean | undefined> {
     try {
-      await this.#transport.request({ method: 'GET', path, deadlineMs: DEADLINE_MS, signal: this.#signal });
+      await this.#request(path, {});
       return true;
     } catch (error) {
       if (isStatus(error, 404)) return false;
       if (isStatus(error, 403)) return undefined;
-      throw faultOf(error, this.#server, `${resource.plural} ${namespace}/${name}`);
+      throw faultOf(error, this.#server, what);
     }
   }
 
+  /** @param advice where the API server has no such collection. @throws CliError */
   async list<T>(
-    resource: Resource,
-    namespace: string,
+    path: string,
     what: string,
     decode: (object: unknown) => { readonly value: T },
+    advice?: string,
   ): Promise<T[]> {
     const found: T[] = [];
-    for (let next: string | undefined = ''; next !== undefined; ) {
-      const query: Record<string, string> = { limit: '500', ...(next === '' ? {} : { continue: next }) };
-      const page = listOutline.parse(await this.#request(resourcePath(resource, namespace), query, what));
-      found.push(...page.items.map((item) => decode(item).value));
-      next = page.metadata?.continue || undefined;
+    try {
+      for (let next: string | undefined = ''; next !== undefined; ) {
+        const page = listOutline.parse(await this.#request(path, { limit: '500', ...(next && { continue: next }) }));
+        found.push(...page.items.map((item) => decode(item).value));
+        next = page.metadata?.continue || undefined;
+      }
+    } catch (error) {
+      if (advice !== undefined && isStatus(error, 404)) throw new CliError('refused', `${what}: ${advice}`);
+      throw faultOf(error, this.#server, what);
     }
     return found;
   }
 
-  async #request(path: string, query: Readonly<Record<string, string>>, what: string): Promise<unknown> {
-    try {
-      return await this.#transport.request({
-        method: 'GET',
-        path,
-        query,
-        deadlineMs: DEADLINE_MS,
-        signal: this.#signal,
-      });
-    } catch (error) {
-      if (isStatus(error, 404) && path.startsWith(`/apis/${GROUP}/`))
-        throw new CliError(
-          'refused',
-          `${what}: the API server has no MTLSPolicies; are the CRDs of mtls-operator installed?`,
-        );
-      throw faultOf(error, this.#server, what);
-    }
+  async #request(path: string, query: Readonly<Record<string, string>>): Promise<unknown> {
+    const signal = this.#signal;
+    return await this.#transport.request({ method: 'GET', path, query, deadlineMs: DEADLINE_MS, signal });
   }
 }

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { type DeclaredPort, decodePod } from '../../inventory/index.ts';
 import type { Resource } from '../../kube/index.ts';
 import { CliError } from '../end.ts';
+import { isObjectName } from '../objectName.ts';
 
 const apps = (plural: string): Resource => ({ group: 'apps', version: 'v1', plural });
 
@@ -41,8 +42,7 @@ export function parseSubject(words: readonly string[]): SubjectReference {
       'usage',
       `${JSON.stringify(type)} has no ports of its own: give one of ${subjectKinds.map(({ names }) => names[0]).join(', ')}`,
     );
-  if (name.length > 253 || !/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name))
-    throw new CliError('usage', `${JSON.stringify(name)} is no name of Kubernetes`);
+  if (!isObjectName(name)) throw new CliError('usage', `${JSON.stringify(name)} is no name of Kubernetes`);
   return { kind, name };
 }
 

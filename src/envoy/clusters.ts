@@ -1,0 +1,36 @@
+/** Forms of clusters that have more than one use. */
+import { type Message, type Resource, typed, types } from './message.ts';
+
+/** Dials where the connection was going. */
+export function originalDestinationCluster(name: string, more: Message = {}): Resource {
+  return {
+    '@type': types.cluster,
+    name,
+    type: 'ORIGINAL_DST',
+    lb_policy: 'CLUSTER_PROVIDED',
+    connect_timeout: '5s',
+    ...more,
+  };
+}
+
+/** Without endpoints: whatever comes to it is closed at once. */
+export function emptyCluster(name: string): Resource {
+  return { '@type': types.cluster, name, type: 'STATIC', connect_timeout: '1s' };
+}
+
+/** The one endpoint of a cluster. */
+export function soleEndpoint(cluster: string, address: Message): Message {
+  return { cluster_name: cluster, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] };
+}
+
+/** A field of a cluster that is spoken to by HTTP/2. */
+export function overHttp2(options: Message = {}): Message {
+  return {
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed(
+        'extensions.upstreams.http.v3.HttpProtocolOptions',
+        { explicit_http_config: { http2_protocol_options: options } },
+      ),
+    },
+  };
+}
