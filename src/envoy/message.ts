@@ -4,8 +4,11 @@ export interface Message {
   readonly [field: string]: Json;
 }
 
-/** What a configuration server hands out: `name` tells resources of one type apart. */
-export type Resource = Message & { readonly '@type': string; readonly name: string };
+/** One that says what it is, as whatever a configuration server hands out does. */
+export type TypedMessage = Message & { readonly '@type': string };
+
+/** `name` tells resources of one type apart. */
+export type Resource = TypedMessage & { readonly name: string };
 
 const PREFIX = 'type.googleapis.com/envoy.';
 
@@ -16,7 +19,7 @@ export const types = {
 } as const;
 
 /** An extension's configuration, as it stands in `typed_config`. @param type without `envoy.`, as in `extensions.filters.network.tcp_proxy.v3.TcpProxy`. */
-export function typed(type: string, fields: Message = {}): Message {
+export function typed(type: string, fields: Message = {}): TypedMessage {
   return { '@type': PREFIX + type, ...fields };
 }
 

@@ -4,7 +4,15 @@
  */
 import { isIP } from 'node:net';
 import { emptyCluster, originalDestinationCluster, soleEndpoint } from './clusters.ts';
-import { everyAddress, extension, type Message, type Resource, socketAddress, types } from './message.ts';
+import {
+  everyAddress,
+  extension,
+  type Message,
+  type Resource,
+  socketAddress,
+  type TypedMessage,
+  types,
+} from './message.ts';
 import { clusterNames, MESH_SERVER_NAME, proxyPorts, serverFirstName } from './names.ts';
 import { originalDestination, tcpProxy } from './tcpProxy.ts';
 import { clientTls, nobodyIn, plaintextSocket } from './tls.ts';
@@ -149,7 +157,7 @@ export function serviceCluster(name: string, endpoints: readonly Endpoint[], tru
 }
 
 /** @param name of the cluster. */
-export function serviceEndpoints(name: string, endpoints: readonly Endpoint[]): Message {
+export function serviceEndpoints(name: string, endpoints: readonly Endpoint[]): TypedMessage {
   return {
     '@type': types.endpoints,
     cluster_name: name,

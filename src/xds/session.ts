@@ -93,6 +93,13 @@ export class Session {
     );
   }
 
+  /** How many names the client has asked for, or said to have. */
+  get names(): number {
+    let sum = 0;
+    for (const { names, held } of this.#types.values()) sum += Math.max(names.size, held.size);
+    return sum;
+  }
+
   /** Takes what the client says. @returns what is to be sent, in this order. */
   request(request: Request): Response[] {
     const { type, nonce, error, subscribe, unsubscribe, initialVersions } = request;

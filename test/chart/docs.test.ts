@@ -86,7 +86,6 @@ describe('with helm', () => {
     ...section(install, 'The operator'),
     ...section(install, 'For some namespaces only'),
     ...fencedBlocks(upgrade),
-    ...section(install, 'Uninstall'),
   ];
 
   test.each(titled(inOrder))('$title', async ({ text }) => {
@@ -95,6 +94,20 @@ describe('with helm', () => {
     const trustDomain = ['get', 'mca', 'default', '-o', 'jsonpath={.spec.trustDomain}'];
     expect(await place.cluster.kubectl(trustDomain)).toBe('prod.example.com');
   });
+
+  test('a second authority does not stand in the way of an uninstallation', async () => {
+    const second = {
+      apiVersion: 'mtls-operator.io/v1alpha1',
+      kind: 'CertificateAuthority',
+      metadata: { name: 'second' },
+      spec: { trustDomain: 'second.example.com', selfSigned: {} },
+    };
+    await place.cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(second) });
+    await place.cluster.kubectl(['wait', '--for=condition=Ready', 'mca/second', '--timeout=60s']);
+    expect(await place.cluster.kubectl(['get', 'mca', 'second', '-o', 'jsonpath={.metadata.finalizers}'])).not.toBe('');
+  });
+
+  test.each(titled(section(install, 'Uninstall')))('$title', ({ text }) => follow(text));
 
   test('nothing of it is left at the end', async () => {
     expect(await place.cluster.kubectl(['get', 'crd', '-o', 'name'])).toBe('');

@@ -46,7 +46,7 @@ beforeAll(async () => {
     envoy,
     identity: await issueIdentity({ ca: mesh, account: 'web' }),
     own: { keyPem: own.keyPem, certificatePem: own.chainPem },
-    inbound: inbound('Permissive'),
+    configuration: inbound('Permissive'),
   });
 });
 

@@ -1,7 +1,8 @@
 /**
- * A pod with a sidecar, without a kubelet: an application and a real Envoy in a network of their own, redirection by nft, and the configuration in files where a configuration server
- * would send it. Its clients are on this machine, at the other end of a link.
+ * A pod with a sidecar, without a kubelet: an application and a real Envoy in a network of their own, redirection by nft, and the configuration in files, or from a configuration server
+ * on this machine. So are its clients, at the other end of a link.
  */
+import type { ChildProcess } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +22,7 @@ import { readWishes } from '../../src/inject/annotations.ts';
 import { settings } from '../../src/inject/builders.fixture.ts';
 import { initContainer } from '../../src/inject/containers.ts';
 import { PROXY_USER } from '../../src/inject/redirection.ts';
-import { type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
+import { type GuardedDirectory, type LaunchOptions, makeGuardedDirectory } from '../cluster/guardian.ts';
 import { get } from '../cluster/http.ts';
 import type { Addresses } from '../node/addresses.ts';
 import { interfaceName, connect as link } from '../node/link.ts';
@@ -50,14 +51,27 @@ export interface PodOptions {
   readonly identity: Identity;
   /** What the application shows where it has TLS of its own. */
   readonly own: { readonly keyPem: string; readonly certificatePem: string };
-  readonly inbound: Inbound;
+  /** What Envoy is to do: by files, or by what a configuration server says who serves on this machine's end of the link. */
+  readonly configuration: Inbound | ConfigurationServer;
   /** What kubelet asks. */
   readonly probes?: readonly ProbeRoute[];
+  /** Called when the pod has its addresses, before its Envoy starts. */
+  readonly addressed?: (addresses: Addresses) => void;
+}
+
+export interface ConfigurationServer {
+  readonly node: { readonly id: string; readonly cluster: string };
+  readonly port: number;
+  readonly spiffeId: string;
 }
 
 export class Pod implements AsyncDisposable {
   readonly ipv4: string;
   readonly ipv6: string;
+  /** This machine's end of the link. */
+  readonly machine: string;
+  /** Addresses that are nobody's, as those of Services are. */
+  readonly services: string;
   readonly #guarded: GuardedDirectory;
   readonly #namespaces: Namespaces;
   /** Of the pod's files. */
@@ -79,6 +93,8 @@ export class Pod implements AsyncDisposable {
     this.#directory = directory;
     this.ipv4 = addresses.node;
     this.ipv6 = ipv6Network(addresses).pod;
+    this.machine = addresses.machine;
+    this.services = addresses.services;
     this.#probes = probes;
   }
 
@@ -88,6 +104,7 @@ export class Pod implements AsyncDisposable {
       const directory = join(guarded.path, 'pod');
       const namespaces = await makeNamespaces(guarded, directory);
       const addresses = await link(namespaces, guarded.path);
+      options.addressed?.(addresses);
       const pod = new Pod(guarded, namespaces, directory, addresses, options.probes ?? []);
       const outside = [
         'address',
@@ -133,6 +150,11 @@ export class Pod implements AsyncDisposable {
     return value === undefined ? undefined : Number(value);
   }
 
+  /** A program in the pod's network, which ends with the pod. */
+  launch(command: readonly [string, ...string[]], options: LaunchOptions): ChildProcess {
+    return this.#guarded.launch(this.#namespaces.enter(command), options);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#guarded.remove();
   }
@@ -175,12 +197,18 @@ export class Pod implements AsyncDisposable {
     await this.#inside(program, args);
   }
 
-  async #startEnvoy({ envoy, identity, inbound }: PodOptions): Promise<void> {
+  async #startEnvoy({ configuration: wanted, envoy, identity }: PodOptions): Promise<void> {
     const path = this.#hostPath(configuration);
     mkdirSync(path, { recursive: true });
     chownSync(path, PROXY_USER, PROXY_USER);
     const files = Object.entries(identity.sds).map(([name, text]) => [name, Buffer.from(text)] as const);
     writeAtomically(this.#hostPath(proxyPaths.identity), new Map(files), { group: PROXY_USER, fileMode: 0o440 });
+    if ('node' in wanted) {
+      const { node, port, spiffeId } = wanted;
+      this.#put('bootstrap.json', bootstrap({ node, proxyApi: { host: this.machine, port, spiffeId } }));
+      await this.#launchEnvoy(envoy);
+      return;
+    }
     const start = bootstrap({
       node: { id: 'pod-uid', cluster: 'shop/web-0' },
       // Nobody is there: what it would send is in files.
@@ -190,10 +218,15 @@ export class Pod implements AsyncDisposable {
       path_config_source: { path: `${configuration}/${name}` },
       resource_api_version: 'V3',
     });
-    this.#put('cds.json', discovery('1', [...inboundClusters(inbound), ...probeClusters(this.#probeOptions)]));
+    this.#put('cds.json', discovery('1', [...inboundClusters(wanted), ...probeClusters(this.#probeOptions)]));
     this.#put('lds.json', discovery('0', []));
     const sources = { lds_config: file('lds.json'), cds_config: file('cds.json') };
     this.#put('bootstrap.json', { ...start, dynamic_resources: sources });
+    await this.#launchEnvoy(envoy);
+    await this.configure(wanted);
+  }
+
+  async #launchEnvoy(envoy: string): Promise<void> {
     // Its own path may lie where nobody but root can go.
     const program = '/run/envoy';
     writeFileSync(this.#hostPath(program), '');
@@ -213,7 +246,6 @@ export class Pod implements AsyncDisposable {
       if (!state.startsWith('LIVE')) throw new Error(`it is ${state.trim()}: ${this.#log}`);
       return true;
     });
-    await this.configure(inbound);
   }
 
   #hostPath(path: string): string {

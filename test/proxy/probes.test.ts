@@ -29,7 +29,7 @@ beforeAll(async () => {
     envoy: await findEnvoy(printProgress),
     identity: await issueIdentity({ ca, account: 'web' }),
     own: { keyPem: own.keyPem, certificatePem: own.chainPem },
-    inbound: { trustDomain: TRUST_DOMAIN, ipv6: true, others: 'Strict', ports: [] },
+    configuration: { trustDomain: TRUST_DOMAIN, ipv6: true, others: 'Strict', ports: [] },
     probes: routes,
   });
 });

@@ -1,0 +1,82 @@
+/** One proxy's stream: hands what comes to the state machine, and what that says to the proxy. */
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { encodeResponse, type ProxyNode, type ProxyRequest } from './protocol.ts';
+import { type Refused, Session, type Source } from './session.ts';
+
+/** Who wants to be configured. */
+export interface ProxyClaim extends ProxyNode {
+  /** What its certificate says, verified; undefined where it is not exactly one SPIFFE ID. */
+  readonly spiffeId: string | undefined;
+  /** Where it connects from. */
+  readonly address: string;
+}
+
+/** What one proxy is to have. */
+export interface ProxySource extends Source {
+  /** Why this proxy gets nothing any more, such as that its pod is gone; undefined while it does. */
+  readonly ended: string | undefined;
+}
+
+export type ProxyCall = ServerDuplexStream<ProxyRequest, Buffer>;
+
+/** More names than one pod can have destinations in use; somebody asks for more to fill our memory. */
+const MOST_NAMES = 20_000;
+/** Longer than any name that we have given. */
+const LONGEST_NAME = 300;
+
+const TYPE_PREFIX = 'type.googleapis.com/envoy.config.';
+
+/** Dependencies first, so that no listener comes before its clusters. */
+const order = ['cluster.v3.Cluster', 'endpoint.v3.ClusterLoadAssignment', 'listener.v3.Listener'].map(
+  (type) => TYPE_PREFIX + type,
+);
+const [CLUSTERS = '', ENDPOINTS = ''] = order;
+
+export class ProxyStream {
+  readonly claim: ProxyClaim;
+  readonly #call: ProxyCall;
+  readonly #source: ProxySource;
+  readonly #session: Session;
+
+  constructor(claim: ProxyClaim, call: ProxyCall, source: ProxySource) {
+    this.claim = claim;
+    this.#call = call;
+    this.#source = source;
+    this.#session = new Session({ source, order, sentAgainAfter: { of: CLUSTERS, type: ENDPOINTS } });
+  }
+
+  /** Whether the proxy has taken everything that it is to have at present. */
+  get upToDate(): boolean {
+    return this.#session.upToDate;
+  }
+
+  get refused(): readonly Refused[] {
+    return this.#session.refused;
+  }
+
+  get source(): ProxySource {
+    return this.#source;
+  }
+
+  /** @returns why the stream is to end; undefined: it goes on. */
+  take(request: ProxyRequest): string | undefined {
+    if ([...request.subscribe, ...request.initialVersions.keys()].some((name) => name.length > LONGEST_NAME)) {
+      return `a name is longer than ${LONGEST_NAME} characters`;
+    }
+    this.#send(this.#session.request(request));
+    if (this.#session.names > MOST_NAMES) return `more than ${MOST_NAMES} names are asked for`;
+    return undefined;
+  }
+
+  /** What the proxy is to have may have changed. @returns why the stream is to end; undefined: it goes on. */
+  changed(): string | undefined {
+    const { ended } = this.#source;
+    if (ended === undefined) this.#send(this.#session.changed());
+    return ended;
+  }
+
+  /** At most one response of each type is unanswered: a proxy that reads nothing costs no more than these. */
+  #send(responses: ReturnType<Session['changed']>): void {
+    for (const response of responses) this.#call.write(encodeResponse(response));
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * The configuration server of proxies: delta ADS over mutual TLS. Whoever comes is hostile until it has shown a certificate of the mesh and a claim that the inventory bears out.
+ */
+import { createServer, type Socket } from 'node:net';
+import { type Server as GrpcServer, Server, ServerCredentials, type ServiceDefinition, status } from '@grpc/grpc-js';
+import { type Clock, type Log, messageOf, TokenBucket } from '../kube/index.ts';
+import { parseCertificate } from '../pki/index.ts';
+import { Handshakes } from './handshakes.ts';
+import { DELTA_PATH, decodeRequest, type ProxyRequest } from './protocol.ts';
+import { type ProxyCall, type ProxyClaim, type ProxySource, ProxyStream } from './proxyStream.ts';
+
+/** PEM: who the server is, and whom it trusts. */
+export interface ServerIdentity {
+  readonly key: string;
+  /** Leaf and intermediates. */
+  readonly chain: string;
+  readonly roots: string;
+}
+
+/** Why a proxy is not configured. */
+export interface Refusal {
+  readonly refused: string;
+  /** Whether it may be another matter soon: an inventory is a moment behind the world. */
+  readonly soon: boolean;
+}
+
+export interface XdsServerOptions {
+  readonly host?: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  readonly identity: ServerIdentity;
+  readonly admit: (claim: ProxyClaim) => ProxySource | Refusal;
+  /** A proxy has answered, come or gone. */
+  readonly heard?: (stream: ProxyStream) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How many handshakes a second. A core makes about a thousand. */
+  readonly handshakesPerSecond?: number;
+  /** How long a connection lives, give or take a tenth, so that proxies spread over replicas that came later (ms). */
+  readonly connectionAgeMs?: number;
+}
+
+export interface XdsServer {
+  readonly port: number;
+  /** Those that are open, in no order. */
+  streams(): ReadonlySet<ProxyStream>;
+  /** What proxies are to have may have changed: each of them is told, in slices that leave time for others. */
+  changed(): void;
+  /** For connections from now on; the open ones go on. */
+  replaceIdentity(identity: ServerIdentity): void;
+  close(): Promise<void>;
+}
+
+const half_hour = 30 * 60 * 1000;
+
+/** How many streams are looked at before others have their turn. */
+const SLICE = 25;
+
+/** Resolves when it listens; rejects if its port cannot be had, or key and certificate cannot be used. */
+export async function serveXds(options: XdsServerOptions): Promise<XdsServer> {
+  const { clock, connectionAgeMs = half_hour, handshakesPerSecond = 200, host, port } = options;
+  const hub = new Hub(options);
+  const grpc: GrpcServer = new Server({
+    // What an Envoy asks for is small.
+    'grpc.max_receive_message_length': 1024 * 1024,
+    'grpc.max_connection_age_ms': connectionAgeMs,
+    'grpc.max_connection_age_grace_ms': 1000,
+    // A node that vanished is noticed.
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.max_concurrent_streams': 4,
+    // Its own bookkeeping for debuggers grows with every connection.
+    'grpc.enable_channelz': 0,
+  });
+  const injectorFor = ({ chain, key, roots }: ServerIdentity) =>
+    grpc.createConnectionInjector(
+      ServerCredentials.createSsl(
+        Buffer.from(roots),
+        [{ private_key: Buffer.from(key), cert_chain: Buffer.from(chain) }],
+        true,
+      ),
+    );
+  let injector = injectorFor(options.identity);
+  const handshakes = new Handshakes({
+    clock,
+    perSecond: handshakesPerSecond,
+    burst: handshakesPerSecond,
+    mostWaiting: 10_000,
+    proofWithin: 10_000,
+    letIn: (socket) => injector.injectConnection(socket),
+  });
+  grpc.addService(service, {
+    deltaAggregatedResources: (call: ProxyCall) => {
+      handshakes.prove(call.getPeer());
+      hub.serve(call);
+    },
+  });
+  const listener = createServer({ noDelay: true }, (socket: Socket) => handshakes.offer(socket));
+  await new Promise<void>((resolve, reject) => {
+    listener.once('error', reject);
+    listener.listen({ port, host }, resolve);
+  });
+  const address = listener.address();
+  if (address === null || typeof address === 'string') throw new Error('the configuration server has no port');
+  return {
+    port: address.port,
+    streams: () => hub.streams,
+    changed: () => hub.changed(),
+    replaceIdentity: (identity) => {
+      injector = injectorFor(identity);
+    },
+    close: async () => {
+      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      hub.close();
+      grpc.forceShutdown();
+      handshakes.close();
+      await closed;
+    },
+  };
+}
+
+const service: ServiceDefinition = {
+  deltaAggregatedResources: {
+    path: DELTA_PATH,
+    requestStream: true,
+    responseStream: true,
+    requestDeserialize: decodeRequest,
+    // Requests are read and responses are bytes already: this server is no client.
+    requestSerialize: () => Buffer.alloc(0),
+    responseSerialize: (bytes: Buffer) => bytes,
+    responseDeserialize: (bytes: Buffer) => bytes,
+  },
+};
+
+/** All streams of this replica. */
+class Hub {
+  readonly streams = new Set<ProxyStream>();
+  readonly #options: XdsServerOptions;
+  readonly #complaints: TokenBucket;
+  readonly #calls = new Map<ProxyStream, ProxyCall>();
+  /** By what the proxy says to be: there is one of each. */
+  readonly #byNode = new Map<string, ProxyStream>();
+  #pass: { again: boolean } | undefined;
+
+  constructor(options: XdsServerOptions) {
+    this.#options = options;
+    this.#complaints = new TokenBucket(options.clock, 20, 1000);
+  }
+
+  serve(call: ProxyCall): void {
+    let stream: ProxyStream | undefined;
+    call.on('data', (request: ProxyRequest) => {
+      try {
+        stream ??= this.#open(call, request);
+        if (stream === undefined) return;
+        const reason = stream.take(request);
+        if (reason === undefined) this.#options.heard?.(stream);
+        else this.#end(call, stream, status.RESOURCE_EXHAUSTED, reason);
+      } catch (error) {
+        // A defect of ours, met by one proxy: the others go on.
+        this.#options.log.error({ error: messageOf(error), proxy: stream?.claim.cluster }, 'a proxy cannot be served');
+        this.#end(call, stream, status.INTERNAL, 'it cannot be served; the log of proxy-api says why');
+      }
+    });
+    const gone = (): void => {
+      if (stream !== undefined) this.#forget(stream);
+      call.end();
+    };
+    call.on('end', gone).on('cancelled', gone).on('error', gone);
+  }
+
+  changed(): void {
+    if (this.#pass !== undefined) {
+      this.#pass.again = true;
+      return;
+    }
+    this.#pass = { again: false };
+    this.#look([...this.streams]);
+  }
+
+  close(): void {
+    for (const [stream, call] of [...this.#calls]) this.#end(call, stream, status.UNAVAILABLE, 'this replica ends');
+  }
+
+  #look(streams: readonly ProxyStream[]): void {
+    for (const stream of streams.slice(0, SLICE)) this.#tell(stream);
+    const rest = streams.slice(SLICE);
+    if (rest.length > 0) {
+      setImmediate(() => this.#look(rest));
+      return;
+    }
+    const again = this.#pass?.again === true;
+    this.#pass = undefined;
+    if (again) this.changed();
+  }
+
+  #tell(stream: ProxyStream): void {
+    const call = this.#calls.get(stream);
+    if (call === undefined) return;
+    try {
+      const ended = stream.changed();
+      if (ended !== undefined) this.#end(call, stream, status.PERMISSION_DENIED, ended);
+      else this.#options.heard?.(stream);
+    } catch (error) {
+      this.#options.log.error({ error: messageOf(error), proxy: stream.claim.cluster }, 'a proxy cannot be told');
+    }
+  }
+
+  /** @returns undefined where the call has been ended. */
+  #open(call: ProxyCall, { node }: ProxyRequest): ProxyStream | undefined {
+    if (node === undefined) {
+      this.#end(call, undefined, status.INVALID_ARGUMENT, 'the first request says who asks (node)');
+      return undefined;
+    }
+    const peer = call.getPeer();
+    const claim = { ...node, spiffeId: spiffeIdOf(call), address: peer.slice(0, peer.lastIndexOf(':')) };
+    const admitted = this.#options.admit(claim);
+    if ('refused' in admitted) {
+      const { refused, soon } = admitted;
+      if (this.#complaints.take()) this.#options.log.warn({ ...claim, reason: refused }, 'a proxy is refused');
+      this.#end(call, undefined, soon ? status.UNAVAILABLE : status.PERMISSION_DENIED, refused);
+      return undefined;
+    }
+    const stream = new ProxyStream(claim, call, admitted);
+    const before = this.#byNode.get(claim.id);
+    const callBefore = before === undefined ? undefined : this.#calls.get(before);
+    // It has come back before its end was noticed.
+    if (callBefore !== undefined) this.#end(callBefore, before, status.ABORTED, 'a newer stream has taken its place');
+    this.streams.add(stream);
+    this.#calls.set(stream, call);
+    this.#byNode.set(claim.id, stream);
+    return stream;
+  }
+
+  #end(call: ProxyCall, stream: ProxyStream | undefined, code: status, details: string): void {
+    if (stream !== undefined) this.#forget(stream);
+    // Not destroy(): the client would not hear why.
+    call.emit('error', { code, details });
+  }
+
+  #forget(stream: ProxyStream): void {
+    if (!this.streams.delete(stream)) return;
+    this.#calls.delete(stream);
+    if (this.#byNode.get(stream.claim.id) === stream) this.#byNode.delete(stream.claim.id);
+    this.#options.heard?.(stream);
+  }
+}
+
+/** By our own reader: names in node's text of a certificate can be made to look like others. */
+function spiffeIdOf(call: ProxyCall): string | undefined {
+  const raw = call.getAuthContext().sslPeerCertificate?.raw;
+  if (raw === undefined) return undefined;
+  const { uris } = parseCertificate(raw);
+  const [uri] = uris;
+  return uris.length === 1 && uri?.startsWith('spiffe://') ? uri : undefined;
+}
