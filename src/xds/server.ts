@@ -212,8 +212,7 @@ class Hub {
       this.#end(call, undefined, status.INVALID_ARGUMENT, 'the first request says who asks (node)');
       return undefined;
     }
-    const peer = call.getPeer();
-    const claim = { ...node, spiffeId: spiffeIdOf(call), address: peer.slice(0, peer.lastIndexOf(':')) };
+    const claim = { ...node, spiffeId: spiffeIdOf(call), address: addressOf(call) };
     const admitted = this.#options.admit(claim);
     if ('refused' in admitted) {
       const { refused, soon } = admitted;
@@ -244,6 +243,12 @@ class Hub {
     if (this.#byNode.get(stream.claim.id) === stream) this.#byNode.delete(stream.claim.id);
     this.#options.heard?.(stream);
   }
+}
+
+/** Of IPv4 in its own form: a server for both says `::ffff:192.0.2.1`. */
+function addressOf(call: ProxyCall): string {
+  const peer = call.getPeer();
+  return peer.slice(0, peer.lastIndexOf(':')).replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 /** By our own reader: names in node's text of a certificate can be made to look like others. */
