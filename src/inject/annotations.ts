@@ -20,7 +20,10 @@ export class AnnotationError extends Error {
 }
 
 /** @param defaults of the installation. */
-export function readWishes(found: Readonly<Record<string, string>>, defaults: ProxyResources): Wishes {
+export function readWishes(
+  found: Readonly<Record<string, string>>,
+  defaults: ProxyResources = { requests: {}, limits: {} },
+): Wishes {
   const list = <T>(key: string, read: (word: string) => T | undefined, advice: string): T[] =>
     (found[key] ?? '')
       .split(',')

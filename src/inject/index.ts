@@ -1,4 +1,6 @@
 /** The sidecar: which pods get one, the pod with it, and the webhook that says so to the API server. */
+export { readWishes } from './annotations.ts';
+export { containerNames, identitySecretName } from './containers.ts';
 export { type Injection, inject, type PodNamespace, recordOf, type ServerFirstByService } from './inject.ts';
 export { type Pod, parsePod } from './pod.ts';
 export { probeRoutes } from './probes.ts';

@@ -43,6 +43,7 @@ const pod = (resourceVersion: string): PodRecord => ({
   resourceVersion,
   uses: [{ secret: 'web', startedAt: 0, frozenAt: undefined }],
   shape: undefined,
+  mesh: undefined,
 });
 
 test('a pod that comes while status is being written is counted as any other', async () => {

@@ -3,6 +3,8 @@
  * fit.
  */
 import { asRecord, asString, isRecord, stringAt, stringMap } from '../kube/index.ts';
+import { intern } from './intern.ts';
+import { type MeshPod, meshPodOf } from './meshPod.ts';
 
 export interface SecretUse {
   readonly secret: string;
@@ -23,6 +25,8 @@ export interface PodRecord {
   readonly uses: readonly SecretUse[];
   /** What policies look at; undefined where the pod has ended: nobody speaks to it any more. */
   readonly shape: PodShape | undefined;
+  /** Its place in the mesh; undefined where it has ended, or has the network of its host. */
+  readonly mesh: MeshPod | undefined;
 }
 
 export interface PodShape {
@@ -37,13 +41,16 @@ const NO_PORTS: readonly DeclaredPort[] = [];
 
 /** @throws Error where the object is not a pod by its outline. */
 export function decodePod(object: unknown): { key: string; value: PodRecord } {
-  const { metadata: rawMetadata, spec, status } = asRecord(object);
+  const pod = asRecord(object);
+  const { metadata: rawMetadata, spec, status } = pod;
   const metadata = asRecord(rawMetadata);
-  const namespace = asString(metadata['namespace']);
+  const namespace = intern(asString(metadata['namespace']));
+  const ended = hasEnded(status);
   const value: PodRecord = {
     resourceVersion: asString(metadata['resourceVersion']),
     uses: usesOf(spec, status),
-    shape: hasEnded(status) ? undefined : { namespace, labels: stringMap(metadata['labels']), ports: portsOf(spec) },
+    shape: ended ? undefined : { namespace, labels: stringMap(metadata['labels']), ports: portsOf(spec) },
+    mesh: ended ? undefined : meshPodOf(pod),
   };
   return { key: `${namespace}/${asString(metadata['name'])}`, value };
 }

@@ -6,6 +6,7 @@ const record = (...secrets: readonly string[]): PodRecord => ({
   resourceVersion: '1',
   uses: secrets.map((secret) => ({ secret, startedAt: 1, frozenAt: undefined })),
   shape: undefined,
+  mesh: undefined,
 });
 
 test('pods are found by the Secrets that they use, for as long as they use them', () => {
