@@ -30,24 +30,29 @@ const TYPE_PREFIX = 'type.googleapis.com/envoy.config.';
 const order = ['cluster.v3.Cluster', 'endpoint.v3.ClusterLoadAssignment', 'listener.v3.Listener'].map(
   (type) => TYPE_PREFIX + type,
 );
-const [CLUSTERS = '', ENDPOINTS = ''] = order;
+const [CLUSTERS = '', ENDPOINTS = '', LISTENERS = ''] = order;
 
 export class ProxyStream {
   readonly claim: ProxyClaim;
   readonly #call: ProxyCall;
   readonly #source: ProxySource;
   readonly #session: Session;
+  /** Number of the state that was compared last with what the proxy has. */
+  #compared: number;
+  #acknowledged: number | undefined;
 
-  constructor(claim: ProxyClaim, call: ProxyCall, source: ProxySource) {
+  /** @param state number of the present state: it grows with each change. */
+  constructor(claim: ProxyClaim, call: ProxyCall, source: ProxySource, state: number) {
+    this.#compared = state;
     this.claim = claim;
     this.#call = call;
     this.#source = source;
     this.#session = new Session({ source, order, sentAgainAfter: { of: CLUSTERS, type: ENDPOINTS } });
   }
 
-  /** Whether the proxy has taken everything that it is to have at present. */
-  get upToDate(): boolean {
-    return this.#session.upToDate;
+  /** Number of the newest state of which the proxy has taken everything; undefined: none yet. Never an older one that it had before. */
+  get acknowledged(): number | undefined {
+    return this.#acknowledged;
   }
 
   get refused(): readonly Refused[] {
@@ -64,15 +69,24 @@ export class ProxyStream {
       return `a name is longer than ${LONGEST_NAME} characters`;
     }
     this.#send(this.#session.request(request));
+    this.#note();
     if (this.#session.names > MOST_NAMES) return `more than ${MOST_NAMES} names are asked for`;
     return undefined;
   }
 
-  /** What the proxy is to have may have changed. @returns why the stream is to end; undefined: it goes on. */
-  changed(): string | undefined {
+  /** What the proxy is to have may have changed. @param state number of the present state. @returns why the stream is to end; undefined: it goes on. */
+  changed(state: number): string | undefined {
     const { ended } = this.#source;
-    if (ended === undefined) this.#send(this.#session.changed());
-    return ended;
+    if (ended !== undefined) return ended;
+    this.#send(this.#session.changed());
+    this.#compared = state;
+    this.#note();
+    return undefined;
+  }
+
+  /** What was sent is of the compared state or a newer one, so that with nothing unanswered the proxy has at least that. A proxy asks for listeners when it has its clusters. */
+  #note(): void {
+    if (this.#session.idle && this.#session.hasAskedFor(LISTENERS)) this.#acknowledged = this.#compared;
   }
 
   /** At most one response of each type is unanswered: a proxy that reads nothing costs no more than these. */

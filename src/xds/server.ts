@@ -30,6 +30,8 @@ export interface XdsServerOptions {
   readonly port: number;
   readonly identity: ServerIdentity;
   readonly admit: (claim: ProxyClaim) => ProxySource | Refusal;
+  /** Number of the state that sources speak of at present: it has grown whenever `changed` is called. */
+  readonly state: () => number;
   /** A proxy has answered, come or gone. */
   readonly heard?: (stream: ProxyStream) => void;
   readonly clock: Clock;
@@ -198,7 +200,7 @@ class Hub {
     const call = this.#calls.get(stream);
     if (call === undefined) return;
     try {
-      const ended = stream.changed();
+      const ended = stream.changed(this.#options.state());
       if (ended !== undefined) this.#end(call, stream, status.PERMISSION_DENIED, ended);
       else this.#options.heard?.(stream);
     } catch (error) {
@@ -220,7 +222,7 @@ class Hub {
       this.#end(call, undefined, soon ? status.UNAVAILABLE : status.PERMISSION_DENIED, refused);
       return undefined;
     }
-    const stream = new ProxyStream(claim, call, admitted);
+    const stream = new ProxyStream(claim, call, admitted, this.#options.state());
     const before = this.#byNode.get(claim.id);
     const callBefore = before === undefined ? undefined : this.#calls.get(before);
     // It has come back before its end was noticed.

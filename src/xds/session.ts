@@ -93,6 +93,18 @@ export class Session {
     );
   }
 
+  /** Whether everything that was sent has been answered, and nothing of it refused. */
+  get idle(): boolean {
+    if (this.#refused.size > 0) return false;
+    for (const { inFlight } of this.#types.values()) if (inFlight !== undefined) return false;
+    return true;
+  }
+
+  /** Whether the client has asked for anything of a type yet. */
+  hasAskedFor(type: string): boolean {
+    return this.#types.has(type);
+  }
+
   /** How many names the client has asked for, or said to have. */
   get names(): number {
     let sum = 0;

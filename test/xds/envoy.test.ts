@@ -129,6 +129,7 @@ let securedPort: number;
 beforeAll(async () => {
   server = await serve({
     identity: await proxyApiIdentity(),
+    state: () => world.state,
     admit: () => (known ? world : { refused: 'its pod is not known yet', soon: true }),
   });
   plaintext = new Upstream();
@@ -158,11 +159,12 @@ afterAll(async () => {
 
 /** Resolves when the proxy has taken what it is to have now. */
 async function taken(): Promise<void> {
+  world.state += 1;
   server.changed();
   await waitFor('the proxy to have taken it', () => {
     const [stream, ...others] = server.streams();
     if (others.length > 0) throw new Error('there are more streams than proxies');
-    return stream?.upToDate === true;
+    return stream?.acknowledged === world.state;
   });
 }
 
@@ -285,11 +287,13 @@ describe('a proxy', () => {
     if (!Array.isArray(chains)) throw new Error('the listener has no chains');
     // Two chains for the same connections.
     world.everybody({ ...good, filter_chains: [...chains, ...chains] }, ...others);
+    const before = world.state;
+    world.state += 1;
     server.changed();
     const refused = () => [...server.streams()].flatMap((stream) => stream.refused);
     await waitFor('the proxy to refuse it', () => refused().length > 0);
     expect(refused()[0]?.error).toMatch(/inbound.*same (?:match|matching)/i);
-    expect([...server.streams()].map((stream) => stream.upToDate)).toEqual([false]);
+    expect([...server.streams()].map((stream) => stream.acknowledged)).toEqual([before]);
     expect(await speakPlainly(target)).toBe(`answer: ${ports.plain} got question`);
     world.everybody(...listeners('Strict'));
     await taken();
@@ -313,7 +317,7 @@ describe('a proxy', () => {
 
     know(later, 80, [endpoint(securedPort, DB)]);
     world.everybody(...listeners('Strict'));
-    server = await serve({ identity: await proxyApiIdentity(), admit: () => world, port });
+    server = await serve({ identity: await proxyApiIdentity(), state: () => world.state, admit: () => world, port });
     await waitFor('the proxy to come back', () => server.streams().size === 1, { timeoutMs: 60_000 });
     await taken();
     expect(await speakPlainly({ address: pod.ipv4, port: ports.plain })).toBe('refused');

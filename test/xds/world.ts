@@ -8,6 +8,8 @@ import type { Resource } from '../../src/xds/session.ts';
 
 export class World implements ProxySource {
   ended: string | undefined;
+  /** Number of the state. */
+  state = 0;
   readonly #everybody = new Map<string, Map<string, Resource>>();
   readonly #onDemand = new Map<string, Map<string, Resource>>();
 
@@ -40,10 +42,11 @@ export class World implements ProxySource {
 export interface Serving {
   readonly identity: ServerIdentity;
   readonly admit: (claim: ProxyClaim) => ProxySource | Refusal;
+  readonly state?: () => number;
   readonly port?: number;
   readonly connectionAgeMs?: number;
 }
 
-export function serve({ port = 0, ...options }: Serving): Promise<XdsServer> {
-  return serveXds({ ...options, port, clock: systemClock, log: silentLog });
+export function serve({ port = 0, state = () => 0, ...options }: Serving): Promise<XdsServer> {
+  return serveXds({ ...options, port, state, clock: systemClock, log: silentLog });
 }
