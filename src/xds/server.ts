@@ -2,10 +2,18 @@
  * The configuration server of proxies: delta ADS over mutual TLS. Whoever comes is hostile until it has shown a certificate of the mesh and a claim that the inventory bears out.
  */
 import { createServer, type Socket } from 'node:net';
-import { type Server as GrpcServer, Server, ServerCredentials, type ServiceDefinition, status } from '@grpc/grpc-js';
+import {
+  type Server as GrpcServer,
+  Server,
+  ServerCredentials,
+  ServerInterceptingCall,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { type Clock, type Log, messageOf, TokenBucket } from '../kube/index.ts';
-import { parseCertificate } from '../pki/index.ts';
 import { Handshakes } from './handshakes.ts';
+import { addressOf, spiffeIdOf } from './peer.ts';
 import { DELTA_PATH, decodeRequest, type ProxyRequest } from './protocol.ts';
 import { type ProxyCall, type ProxyClaim, type ProxySource, ProxyStream } from './proxyStream.ts';
 
@@ -24,6 +32,12 @@ export interface Refusal {
   readonly soon: boolean;
 }
 
+/** What else is served to whoever has shown a certificate: who that is, each method judges itself. */
+export interface ServedMethod {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+}
+
 export interface XdsServerOptions {
   readonly host?: string;
   /** 0 takes a free port. */
@@ -34,6 +48,7 @@ export interface XdsServerOptions {
   readonly state: () => number;
   /** A proxy has answered, come or gone. */
   readonly heard?: (stream: ProxyStream) => void;
+  readonly more?: readonly ServedMethod[];
   readonly clock: Clock;
   readonly log: Log;
   /** How many handshakes a second. A core makes about a thousand. */
@@ -62,6 +77,14 @@ const SLICE = 25;
 export async function serveXds(options: XdsServerOptions): Promise<XdsServer> {
   const { clock, connectionAgeMs = half_hour, handshakesPerSecond = 200, host, port } = options;
   const hub = new Hub(options);
+  const handshakes = new Handshakes({
+    clock,
+    perSecond: handshakesPerSecond,
+    burst: handshakesPerSecond,
+    mostWaiting: 10_000,
+    proofWithin: 10_000,
+    letIn: (socket) => injector.injectConnection(socket),
+  });
   const grpc: GrpcServer = new Server({
     // What an Envoy asks for is small.
     'grpc.max_receive_message_length': 1024 * 1024,
@@ -73,6 +96,12 @@ export async function serveXds(options: XdsServerOptions): Promise<XdsServer> {
     'grpc.max_concurrent_streams': 4,
     // Its own bookkeeping for debuggers grows with every connection.
     'grpc.enable_channelz': 0,
+    interceptors: [
+      (_, call) => {
+        handshakes.prove(call.getPeer());
+        return new ServerInterceptingCall(call);
+      },
+    ],
   });
   const injectorFor = ({ chain, key, roots }: ServerIdentity) =>
     grpc.createConnectionInjector(
@@ -83,20 +112,12 @@ export async function serveXds(options: XdsServerOptions): Promise<XdsServer> {
       ),
     );
   let injector = injectorFor(options.identity);
-  const handshakes = new Handshakes({
-    clock,
-    perSecond: handshakesPerSecond,
-    burst: handshakesPerSecond,
-    mostWaiting: 10_000,
-    proofWithin: 10_000,
-    letIn: (socket) => injector.injectConnection(socket),
-  });
-  grpc.addService(service, {
-    deltaAggregatedResources: (call: ProxyCall) => {
-      handshakes.prove(call.getPeer());
-      hub.serve(call);
-    },
-  });
+  const own: ServedMethod = {
+    definition: service,
+    implementation: { deltaAggregatedResources: (call: ProxyCall) => hub.serve(call) },
+  };
+  for (const { definition, implementation } of [own, ...(options.more ?? [])])
+    grpc.addService(definition, implementation);
   const listener = createServer({ noDelay: true }, (socket: Socket) => handshakes.offer(socket));
   await new Promise<void>((resolve, reject) => {
     listener.once('error', reject);
@@ -245,19 +266,4 @@ class Hub {
     if (this.#byNode.get(stream.claim.id) === stream) this.#byNode.delete(stream.claim.id);
     this.#options.heard?.(stream);
   }
-}
-
-/** Of IPv4 in its own form: a server for both says `::ffff:192.0.2.1`. */
-function addressOf(call: ProxyCall): string {
-  const peer = call.getPeer();
-  return peer.slice(0, peer.lastIndexOf(':')).replace(/^::ffff:(?=\d+\.)/, '');
-}
-
-/** By our own reader: names in node's text of a certificate can be made to look like others. */
-function spiffeIdOf(call: ProxyCall): string | undefined {
-  const raw = call.getAuthContext().sslPeerCertificate?.raw;
-  if (raw === undefined) return undefined;
-  const { uris } = parseCertificate(raw);
-  const [uri] = uris;
-  return uris.length === 1 && uri?.startsWith('spiffe://') ? uri : undefined;
 }
