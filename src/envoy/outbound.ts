@@ -60,6 +60,8 @@ export function outboundListener({ ranges, ipv6 }: Outbound): Resource {
             ],
           }),
           tcpProxy('outbound', clusterNames.blackhole, {
+            // For Services with affinity: all clients of the pod have its address.
+            hash_policy: [{ source_ip: {} }],
             on_demand: { odcds_config: { ads: {}, resource_api_version: 'V3' }, timeout: ON_DEMAND_TIMEOUT },
           }),
         ],
@@ -134,9 +136,15 @@ function socketOf(peer: Peer | undefined): Message {
 
 /**
  * The cluster of a Service's address: endpoints come apart, each selects how it is spoken to, and one that selects nothing known is spoken to by nobody.
+ * @param affinity a client stays with its endpoint, as long as that is there (sessionAffinity ClientIP).
  * @param endpoints those that `serviceEndpoints` tells of: a new identity among them changes the cluster, a new address does not.
  */
-export function serviceCluster(name: string, endpoints: readonly Endpoint[], trustDomain: string): Resource {
+export function serviceCluster(
+  name: string,
+  endpoints: readonly Endpoint[],
+  trustDomain: string,
+  affinity = false,
+): Resource {
   const peers = new Map(endpoints.map(({ peer }) => [matchOf(peer), peer]));
   // Always there, so that an endpoint that turns to plaintext needs no other cluster.
   peers.set(PLAINTEXT, undefined);
@@ -146,6 +154,8 @@ export function serviceCluster(name: string, endpoints: readonly Endpoint[], tru
     name,
     type: 'EDS',
     connect_timeout: '5s',
+    // Of all policies that go by a hash the one that moves fewest clients when endpoints come and go.
+    ...(affinity ? { lb_policy: 'MAGLEV' } : {}),
     eds_cluster_config: { eds_config: { ads: {}, resource_api_version: 'V3' } },
     transport_socket_matches: matches.map(([match, peer]) => ({
       name: match,

@@ -1,0 +1,190 @@
+/**
+ * What a proxy is told of a destination that it asks for: rendered once for all proxies that get the same, and kept until something has changed at that address.
+ */
+import {
+  destinationName,
+  type Endpoint,
+  parseDestinationName,
+  podCluster,
+  refusedCluster,
+  serviceCluster,
+  serviceEndpoints,
+  types,
+} from '../envoy/index.ts';
+import type { PodRecord } from '../inventory/index.ts';
+import {
+  candidatesOf,
+  canonicalAddress,
+  type Destinations,
+  familyOf,
+  type Place,
+  selectEndpoints,
+  type Variation,
+  variationOf,
+} from '../mesh/index.ts';
+import { spiffeId } from '../pki/index.ts';
+import type { Resource } from '../xds/session.ts';
+import type { Encodings } from './encodings.ts';
+import { modesOfPort, modesOfWorkload, type RecordedModes } from './recordedModes.ts';
+
+export interface DestinationWorld {
+  readonly destinations: Destinations;
+  readonly pod: (key: string) => PodRecord | undefined;
+  readonly modes: (namespace: string) => RecordedModes | undefined;
+  readonly encodings: Encodings;
+  readonly trustDomain: string;
+}
+
+export interface DestinationResources {
+  readonly cluster: Resource;
+  /** Of a Service's address; a pod's cluster has its one endpoint in it. */
+  readonly endpoints: Resource | undefined;
+}
+
+interface Known {
+  readonly variation: Variation;
+  readonly byPlace: Map<string, DestinationResources>;
+}
+
+/** Names that are asked for stay known: each is some hundred bytes. Above so many, what is known is worked out anew. */
+const MOST = 50_000;
+
+export class RenderedDestinations {
+  readonly #world: DestinationWorld;
+  readonly #known = new Map<string, Known>();
+  /** Names by address. */
+  readonly #names = new Map<string, Set<string>>();
+
+  constructor(world: DestinationWorld) {
+    this.#world = world;
+  }
+
+  /** Something may have changed at these addresses. @param addresses canonical. */
+  forget(addresses: Iterable<string>): void {
+    for (const address of addresses) {
+      for (const name of this.#names.get(address) ?? []) this.#known.delete(name);
+      this.#names.delete(address);
+    }
+  }
+
+  /** @param place where the proxy is. @returns undefined where the name is none of a destination. */
+  get(name: string, place: Place): DestinationResources | undefined {
+    const known = this.#known.get(name);
+    if (known !== undefined) {
+      const found = known.byPlace.get(placeKey(known.variation, place));
+      if (found !== undefined) return found;
+    }
+    const dialled = parseDestinationName(name);
+    const address = dialled === undefined ? undefined : canonicalAddress(dialled.address);
+    if (dialled === undefined || address === undefined) return undefined;
+    const { variation, resources } = this.#render(name, address, dialled.port, place);
+    this.#remember(name, address, variation, placeKey(variation, place), resources);
+    return resources;
+  }
+
+  #remember(name: string, address: string, variation: Variation, place: string, resources: DestinationResources): void {
+    if (this.#known.size >= MOST) {
+      this.#known.clear();
+      this.#names.clear();
+    }
+    const known = this.#known.get(name) ?? { variation, byPlace: new Map<string, DestinationResources>() };
+    known.byPlace.set(place, resources);
+    this.#known.set(name, known);
+    const names = this.#names.get(address) ?? new Set<string>();
+    this.#names.set(address, names.add(name));
+  }
+
+  #render(
+    name: string,
+    address: string,
+    port: number,
+    place: Place,
+  ): { readonly variation: Variation; readonly resources: DestinationResources } {
+    const { destinations } = this.#world;
+    const found = destinations.find(address, port);
+    switch (found.kind) {
+      case 'pod':
+        return same(this.#cluster(name, 'pod', [this.#endpoint(address, port)]));
+      case 'service': {
+        const service = destinations.service(found.service);
+        const candidates = candidatesOf(destinations.slicesOf(found.service), found.port.name, familyOf(address));
+        const localOnly = service?.localOnly === true;
+        const endpoints = selectEndpoints(candidates, localOnly, place).map((one) =>
+          this.#endpoint(one.address, one.port),
+        );
+        const sort = service?.affinitySeconds === undefined ? 'service' : 'affinity';
+        return { variation: variationOf(candidates, localOnly), resources: this.#cluster(name, sort, endpoints) };
+      }
+      case 'unknown':
+        // Closed at once, and told of when it is somebody: an answer that there is none would not be asked for again.
+        return same(this.#cluster(name, 'refused', []));
+    }
+  }
+
+  #cluster(name: string, sort: 'pod' | 'service' | 'affinity' | 'refused', endpoints: readonly Endpoint[]) {
+    const { encodings, trustDomain } = this.#world;
+    const [only] = endpoints;
+    if (sort === 'refused' || (sort === 'pod' && only === undefined)) {
+      const cluster = encodings.resource(name, `refused ${name}`, () => refusedCluster(name));
+      return { cluster, endpoints: undefined };
+    }
+    if (sort === 'pod' && only !== undefined) {
+      const source = `pod ${name} ${JSON.stringify(only)}`;
+      return { cluster: encodings.resource(name, source, () => podCluster(name, only)), endpoints: undefined };
+    }
+    // The cluster depends on who they are, not on where: pods that come and go change the endpoints alone.
+    const peers = [...new Set(endpoints.map(({ peer }) => JSON.stringify(peer ?? null)))].sort();
+    return {
+      cluster: encodings.resource(name, `${sort} ${name} ${peers.join(' ')}`, () =>
+        serviceCluster(name, endpoints, trustDomain, sort === 'affinity'),
+      ),
+      endpoints: encodings.resource(name, `${types.endpoints} ${name} ${JSON.stringify(endpoints)}`, () =>
+        serviceEndpoints(name, endpoints),
+      ),
+    };
+  }
+
+  /** How an address is to be spoken to: by mutual TLS where its pod has a sidecar and the port is not Disabled. */
+  #endpoint(address: string, port: number): Endpoint {
+    const { destinations, modes, pod: podOf, trustDomain } = this.#world;
+    const key = destinations.podAt(address);
+    const mesh = key === undefined ? undefined : podOf(key)?.mesh;
+    const plaintext: Endpoint = { address, port, peer: undefined };
+    if (key === undefined || mesh?.sidecar === undefined) return plaintext;
+    const namespace = key.slice(0, key.indexOf('/'));
+    const { inboundExcluded, serverFirst } = mesh.sidecar;
+    if (inboundExcluded.includes(port)) return plaintext;
+    if (modesOfPort(modesOfWorkload(modes(namespace), mesh.workload), port).clients === 'Plaintext') return plaintext;
+    return {
+      address,
+      port,
+      peer: {
+        spiffeId: spiffeId({ trustDomain, namespace, serviceAccountName: mesh.account }),
+        serverFirstPort: serverFirst.includes(port) ? port : undefined,
+      },
+    };
+  }
+}
+
+/** Names of a Service's addresses and ports. */
+export function namesOfService(service: {
+  readonly clusterIPs: readonly string[];
+  readonly ports: readonly { readonly number: number }[];
+}): string[] {
+  return service.clusterIPs.flatMap((address) => service.ports.map(({ number }) => destinationName(address, number)));
+}
+
+function same(resources: DestinationResources): { readonly variation: Variation; readonly resources: DestinationResources } {
+  return { variation: 'Nothing', resources };
+}
+
+function placeKey(variation: Variation, { node, zone }: Place): string {
+  switch (variation) {
+    case 'Nothing':
+      return '';
+    case 'Zone':
+      return zone;
+    case 'Node':
+      return `${node} ${zone}`;
+  }
+}
