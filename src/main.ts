@@ -14,10 +14,16 @@ if (command === 'fetch') {
   const { fetchMain } = await import('./cli/fetch.ts');
   process.exit(await fetchMain(rest, process.env, version));
 }
+if (command === 'proxy-api') {
+  const { proxyApiMain } = await import('./proxyApiMain.ts');
+  await proxyApiMain(rest, process.env, version);
+}
 
 const usage = `mtls-operator ${version}
 
   mtls-operator [run] [flags]   the operator
+  mtls-operator proxy-api --help
+                                configures sidecars, and gives pods theirs
   mtls-operator fetch --help    brings the files of a Secret to a host outside of the cluster
 
   --kubeconfig FILE             how to reach the API server (default: KUBECONFIG, the pod's service account, ~/.kube/config)

@@ -108,6 +108,30 @@ export const inventoryRules: readonly ReasonedRule[] = [
   },
 ];
 
+/** Of proxy-api, in the whole cluster. It reads, and writes nothing: no Secrets either. */
+export const proxyApiRules: readonly ReasonedRule[] = [
+  {
+    why: 'Where connections go, and who is there. Of a pod its addresses, account, labels, ports and owner are kept.',
+    rule: { apiGroups: [''], resources: ['pods', 'services'], verbs: ['list', 'watch'] },
+  },
+  {
+    why: 'The endpoints of Services, as kube-proxy sees them.',
+    rule: { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] },
+  },
+  {
+    why: 'The zones of nodes: some Services lead to endpoints that are near.',
+    rule: { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
+  },
+  {
+    why: 'Labels of namespaces say whose pods get a sidecar; get, for one that was made a moment ago.',
+    rule: { apiGroups: [''], resources: ['namespaces'], verbs: ['get', 'list', 'watch'] },
+  },
+  {
+    why: 'The modes that proxies are rendered from.',
+    rule: { apiGroups: [GROUP], resources: [mtlsr], verbs: ['list', 'watch'] },
+  },
+];
+
 /** In the operator's own namespace, whatever else is served. */
 export const ownNamespaceRules: readonly ReasonedRule[] = [
   {

@@ -174,7 +174,10 @@ export function namesOfService(service: {
   return service.clusterIPs.flatMap((address) => service.ports.map(({ number }) => destinationName(address, number)));
 }
 
-function same(resources: DestinationResources): { readonly variation: Variation; readonly resources: DestinationResources } {
+function same(resources: DestinationResources): {
+  readonly variation: Variation;
+  readonly resources: DestinationResources;
+} {
   return { variation: 'Nothing', resources };
 }
 

@@ -17,7 +17,8 @@ import type { Resource } from '../xds/session.ts';
 import { namesOfService, RenderedDestinations } from './destinationResources.ts';
 import { Encodings } from './encodings.ts';
 import { hasIpv6, inboundOf, type ProxiedPod, probesOfPod } from './inboundOf.ts';
-import { modesOfWorkload, type RecordedModes } from './recordedModes.ts';
+import { modesOfWorkload, type RecordedModes, type WorkloadModes } from './recordedModes.ts';
+import type { RecordReport } from './reports.ts';
 
 export interface NodeRecord {
   readonly resourceVersion: string;
@@ -27,7 +28,7 @@ export interface NodeRecord {
 
 export interface MeshStores {
   readonly pods: Store<PodRecord>;
-  readonly services: Store<MeshService>;
+  readonly services: Pick<Store<MeshService>, 'get' | 'subscribe'>;
   readonly slices: Store<MeshEndpointSlice>;
   readonly rollouts: Store<RecordedModes>;
   readonly nodes: Store<NodeRecord>;
@@ -40,6 +41,8 @@ export interface MeshSettings {
   readonly log: Log;
   /** Something has changed that a proxy may have to be told. */
   readonly onChange: () => void;
+  /** From the state of this number on, proxies are rendered from a namespace's record at this version. Called before `onChange`. */
+  readonly onRecord: (record: RecordReport) => void;
 }
 
 /** More Services of a namespace are left to be asked for. */
@@ -128,7 +131,11 @@ export class MeshState {
       if (!changed.has(`${mesh.workload.kind}/${mesh.workload.name}`)) continue;
       for (const address of this.#destinations.concerning(key)) addresses.add(address);
     }
-    this.#changed([...addresses], true);
+    this.#rendered.forget(addresses);
+    this.#number += 1;
+    if (after !== undefined)
+      this.#settings.onRecord({ namespace, resourceVersion: after.resourceVersion, state: this.#number });
+    this.#settings.onChange();
   }
 
   #note({ key, before, after }: Change<MeshService>): void {
@@ -193,8 +200,10 @@ class PodSource implements ProxySource {
   readonly #key: string;
   readonly #uid: string;
   readonly #view: PodView;
-  /** What was rendered last, and of what. */
-  #own: { readonly pod: PodRecord; readonly modes: unknown; readonly byType: OwnResources } | undefined;
+  /** What was rendered last, and of what: most changes are of other pods. */
+  #own:
+    | { readonly record: PodRecord; readonly modes: RecordedModes | undefined; readonly is: OwnResources }
+    | undefined;
 
   constructor(key: string, uid: string, view: PodView) {
     this.#key = key;
@@ -225,21 +234,28 @@ class PodSource implements ProxySource {
     return type === types.endpoints ? found?.endpoints : undefined;
   }
 
-  #pod(): (PodRecord & ProxiedPod) | undefined {
+  #pod(): (ProxiedPod & { readonly record: PodRecord }) | undefined {
     const record = this.#view.pod();
     if (record?.mesh?.sidecar === undefined || record.shape === undefined || record.mesh.uid !== this.#uid)
       return undefined;
     const { mesh, shape } = record;
     const { sidecar } = record.mesh;
-    return { ...record, shape, mesh: { ...mesh, sidecar } };
+    return { record, shape, mesh: { ...mesh, sidecar } };
   }
 
   #place({ node }: MeshPod & { readonly sidecar: Sidecar }): Place {
     return { node, zone: this.#view.zone(node) };
   }
 
-  #ownOf(pod: PodRecord & ProxiedPod): OwnResources {
-    const modes = modesOfWorkload(this.#view.modes(), pod.mesh.workload);
+  #ownOf(pod: ProxiedPod & { readonly record: PodRecord }): OwnResources {
+    const modes = this.#view.modes();
+    if (this.#own?.record === pod.record && this.#own.modes === modes) return this.#own.is;
+    const is = this.#render(pod, modesOfWorkload(modes, pod.mesh.workload));
+    this.#own = { record: pod.record, modes, is };
+    return is;
+  }
+
+  #render(pod: ProxiedPod, modes: WorkloadModes): OwnResources {
     const inbound = inboundOf(pod, modes, this.#view.settings.trustDomain);
     const probes = probesOfPod(pod);
     const { encodings, settings } = this.#view;

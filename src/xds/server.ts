@@ -46,8 +46,10 @@ export interface XdsServerOptions {
   readonly admit: (claim: ProxyClaim) => ProxySource | Refusal;
   /** Number of the state that sources speak of at present: it has grown whenever `changed` is called. */
   readonly state: () => number;
-  /** A proxy has answered, come or gone. */
+  /** A proxy has come or answered, or has nothing to be told of the present state. */
   readonly heard?: (stream: ProxyStream) => void;
+  /** Its stream has ended. */
+  readonly gone?: (stream: ProxyStream) => void;
   readonly more?: readonly ServedMethod[];
   readonly clock: Clock;
   readonly log: Log;
@@ -264,6 +266,6 @@ class Hub {
     if (!this.streams.delete(stream)) return;
     this.#calls.delete(stream);
     if (this.#byNode.get(stream.claim.id) === stream) this.#byNode.delete(stream.claim.id);
-    this.#options.heard?.(stream);
+    this.#options.gone?.(stream);
   }
 }

@@ -25,8 +25,14 @@ export async function installOperator(cluster: Cluster): Promise<void> {
 }
 
 /** Gives the operator permissions in all namespaces beyond those that it always has, as values of the chart do. */
-export async function grantToOperator(
+export function grantToOperator(cluster: Cluster, name: string, reasoned: readonly ReasonedRule[]): Promise<void> {
+  return grant(cluster, 'mtls-operator', name, reasoned);
+}
+
+/** Gives a service account of the operator's namespace permissions in all namespaces. */
+export async function grant(
   cluster: Cluster,
+  account: string,
   name: string,
   reasoned: readonly ReasonedRule[],
 ): Promise<void> {
@@ -39,7 +45,7 @@ export async function grantToOperator(
       kind: 'ClusterRoleBinding',
       metadata,
       roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
-      subjects: [{ kind: 'ServiceAccount', namespace: OPERATOR_NAMESPACE, name: 'mtls-operator' }],
+      subjects: [{ kind: 'ServiceAccount', namespace: OPERATOR_NAMESPACE, name: account }],
     },
   ];
   const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
