@@ -27,6 +27,13 @@ beforeAll(async () => {
   cluster = await startCluster();
   await installOperator(cluster);
   await grantToProxyApi(cluster);
+  // Without it no pod on it would be an endpoint.
+  const node = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'node-1', labels: { 'topology.kubernetes.io/zone': 'a' } },
+  };
+  await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(node) });
   mesh = await makeCorporateCa('Mesh');
   directory = mkdtempSync(join(tmpdir(), 'mtls-operator-identity-'));
   mountIdentity(directory, await issueIdentity({ ca: mesh, namespace: OPERATOR_NAMESPACE, account: PROXY_API }));
