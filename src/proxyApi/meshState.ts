@@ -12,13 +12,13 @@ import {
 import type { MeshPod, PodRecord, Sidecar } from '../inventory/index.ts';
 import type { Change, Log, Store } from '../kube/index.ts';
 import { Destinations, type MeshEndpointSlice, type MeshService, type Place } from '../mesh/index.ts';
+import type { RecordReport } from '../replicas/index.ts';
 import type { ProxySource } from '../xds/proxyStream.ts';
 import type { Resource } from '../xds/session.ts';
 import { namesOfService, RenderedDestinations } from './destinationResources.ts';
 import { Encodings } from './encodings.ts';
 import { hasIpv6, inboundOf, type ProxiedPod, probesOfPod } from './inboundOf.ts';
 import { modesOfWorkload, type RecordedModes, type WorkloadModes } from './recordedModes.ts';
-import type { RecordReport } from './reports.ts';
 
 export interface NodeRecord {
   readonly resourceVersion: string;

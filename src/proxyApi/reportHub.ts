@@ -1,9 +1,9 @@
 /** Brings reports to the leaders that listen: one stream each, what changes gathered for a moment, and never more in memory than one report of everything. */
 import { type ServerWritableStream, type ServiceDefinition, status } from '@grpc/grpc-js';
 import type { Clock, Log } from '../kube/index.ts';
+import { PendingReport, type ProxyReport, REPORTS_PATH, type RecordReport, type Report } from '../replicas/index.ts';
 import { type CallPeer, spiffeIdOf } from '../xds/peer.ts';
 import type { ServedMethod } from '../xds/server.ts';
-import { PendingReport, type ProxyReport, REPORTS_PATH, type RecordReport, type Report } from './reports.ts';
 
 export interface ReportHubOptions {
   readonly clock: Clock;

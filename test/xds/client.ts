@@ -7,7 +7,7 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js';
 import * as z from 'zod';
-import { type ProxyReport, REPORTS_PATH, type RecordReport, reportSchema } from '../../src/proxyApi/reports.ts';
+import { type ProxyReport, REPORTS_PATH, type RecordReport, reportSchema } from '../../src/replicas/index.ts';
 import { decode, encode } from '../../src/xds/envoyApi.ts';
 import { DELTA_PATH } from '../../src/xds/protocol.ts';
 import type { Identity } from '../proxy/identities.ts';
