@@ -139,6 +139,13 @@ test('of two Services that have one address, as while an end has not been told y
     expect(index({ services }).find('10.96.0.1', 80)).toMatchObject({ service: 'shop/a' });
 });
 
+test('of what has not changed, the newest record is kept all the same, so that the older one is not held beside it', () => {
+  const known = index({ services: { 'shop/web': web }, slices: { 'shop/web-1': behind() } });
+  known.applyService({ key: 'shop/web', after: { ...web, ...at(8) } });
+  known.applySlice({ key: 'shop/web-1', after: { ...behind(), ...at(8) } });
+  expect([known.service('shop/web'), ...known.slicesOf('shop/web')]).toMatchObject([at(8), at(8)]);
+});
+
 test('the slices of a Service are those that name it, also when they come first', () => {
   const known = index({ slices: { 'shop/web-1': behind('10.1.0.1') } });
   const elsewhere = slice(sliceObject('db-1', {}, { 'kubernetes.io/service-name': 'db' }));
@@ -211,6 +218,8 @@ describe('a change of', () => {
   test('something else about a pod, as its mode, concerns the same addresses', () => {
     expect(start().concerning('shop/web-1')).toEqual(['10.1.0.1', '10.96.0.1']);
     expect(start().concerning('shop/web-9')).toEqual([]);
+    const known = index({ pods: { old: pod({ ready: false }), young: pod({}) } });
+    expect([known.concerning('old'), known.concerning('young')]).toEqual([[], ['10.1.0.1']]);
   });
 });
 
