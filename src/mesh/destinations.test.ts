@@ -139,6 +139,13 @@ test('of two Services that have one address, as while an end has not been told y
     expect(index({ services }).find('10.96.0.1', 80)).toMatchObject({ service: 'shop/a' });
 });
 
+test('a new version of one of two Services that have one address may decide between them, and concerns it', () => {
+  const named = (name: string, version: number) => service(serviceObject({}, { name, ...at(version) }));
+  const known = index({ services: { 'shop/a': named('a', 10), 'shop/b': named('b', 9) } });
+  expect(known.applyService({ key: 'shop/b', after: named('b', 11) })).toEqual(['10.96.0.1']);
+  expect(known.find('10.96.0.1', 80)).toMatchObject({ service: 'shop/b' });
+});
+
 test('of what has not changed, the newest record is kept all the same, so that the older one is not held beside it', () => {
   const known = index({ services: { 'shop/web': web }, slices: { 'shop/web-1': behind() } });
   known.applyService({ key: 'shop/web', after: { ...web, ...at(8) } });
