@@ -145,6 +145,7 @@ const serviceSpec = fc
     type: fc.constantFrom('ClusterIP', 'NodePort', 'NodePort', 'LoadBalancer', 'ExternalName'),
     internalTrafficPolicy: fc.constantFrom('Cluster', 'Cluster', 'Local'),
     externalTrafficPolicy: fc.constantFrom('Cluster', 'Local'),
+    healthCheckNodePort: fc.constant(30_999),
   })
   .map(({ families: ipFamilies, ...rest }) => {
     const clusterIPs = ipFamilies.map((family) => (family === 'IPv4' ? '10.96.0.1' : 'fd00:96::1'));

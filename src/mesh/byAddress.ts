@@ -11,6 +11,7 @@ const NONE: readonly never[] = [];
 export class ByAddress<T> {
   readonly #held = new Map<string, Held<T>[]>();
 
+  /** Once, however often it is said. */
   add(address: string, held: Held<T>): void {
     const there = this.#held.get(address);
     if (there === undefined) this.#held.set(address, [held]);

@@ -53,7 +53,7 @@ export class Destinations {
     return this.#services.get(key)?.value;
   }
 
-  /** @param service its key. */
+  /** In no particular order. @param service its key. */
   slicesOf(service: string): readonly MeshEndpointSlice[] {
     return [...(this.#slicesOf.get(service) ?? NO_SLICES)].map(({ value }) => value);
   }
@@ -177,8 +177,7 @@ function move<T>(index: ByAddress<T>, held: Held<T> | undefined, was: readonly s
   if (held === undefined) return;
   const kept = new Set(is);
   for (const address of was) if (!kept.has(address)) index.remove(address, held);
-  const known = new Set(was);
-  for (const address of kept) if (!known.has(address)) index.add(address, held);
+  for (const address of kept) index.add(address, held);
 }
 
 function endpointsOf(slice: MeshEndpointSlice | undefined): readonly string[] {

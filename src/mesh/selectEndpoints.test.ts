@@ -237,6 +237,14 @@ describe('what stands behind a port', () => {
     expect(at([old, next], '')).toEqual([]);
   });
 
+  test('is in order of address and port, whatever the order of slices', () => {
+    const slices = [8080, 90, 443].map((port) =>
+      sliceOf(`web-${port}`, [{ id: 1 }], { ports: [{ name: 'http', port }] }),
+    );
+    const expected = ['10.1.0.1 90', '10.1.0.1 443', '10.1.0.1 8080'];
+    expect([at(slices), at(slices.toReversed())]).toEqual([expected, expected]);
+  });
+
   test('is of one family', () => {
     const six = slice(sliceObject('web-2', { addressType: 'IPv6', endpoints: [{ addresses: ['fd00::1'] }] }));
     const four = sliceOf('web-1', [{ id: 1 }]);

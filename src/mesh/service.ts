@@ -33,7 +33,7 @@ export interface MeshService extends Versioned {
   readonly externalName: string | undefined;
   /** TCP only. */
   readonly ports: readonly MeshServicePort[];
-  /** undefined selector: somebody else keeps its endpoints. */
+  /** Without one somebody else keeps its endpoints. */
   readonly hasSelector: boolean;
   /** How long a client stays with its endpoint (s), by its address; undefined: not at all. */
   readonly affinitySeconds: number | undefined;
