@@ -57,7 +57,10 @@ describe('the version by which a proxy acts', () => {
       fc.property(fc.array(fc.nat(3), { maxLength: 200 }), fc.nat(400), (steps, acknowledged) => {
         const ledger = told({ proxies: [proxy('p', acknowledged)] });
         let state = 0;
-        const all = steps.map((step, index) => version(String(index + 1), (state += step)));
+        const all = steps.map((step, index) => {
+          state += step;
+          return version(String(index + 1), state);
+        });
         for (const one of all) ledger.take('a', report({ records: [one] }));
         const found = ledger.versionOf('shop', 'p');
         const right = all.findLast((one) => one.state <= acknowledged)?.resourceVersion;
