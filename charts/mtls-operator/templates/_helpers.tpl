@@ -74,3 +74,14 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
+
+{{/* Name of the second Deployment, and of everything that is its own: its account, its Service, its certificate. */}}
+{{- define "mtls-operator.proxyApi" -}}
+{{- printf "%s-proxy-api" (include "mtls-operator.fullname" .) }}
+{{- end }}
+
+{{- define "mtls-operator.proxyApiLabels" -}}
+app.kubernetes.io/name: {{ include "mtls-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: proxy-api
+{{- end }}
