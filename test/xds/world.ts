@@ -38,6 +38,7 @@ export class World implements ProxySource {
 }
 
 export interface Serving {
+  readonly host?: string;
   readonly identity: ServerIdentity;
   readonly admit: (claim: ProxyClaim) => ProxySource | Refusal;
   readonly port?: number;
