@@ -1,4 +1,5 @@
 /** Pods with the sidecar that injection gives them, on a real kubelet: what the proxies have to do they hear from our configuration server. */
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { destinationName, podCluster, proxyPorts } from '../../src/envoy/index.ts';
@@ -6,6 +7,7 @@ import { containerNames } from '../../src/inject/index.ts';
 import type { Cluster } from '../cluster/index.ts';
 import { makeProbeImage, type Node, probeImage, startClusterWithNode } from '../node/index.ts';
 import { makeInitImage, makeProxyImage } from '../node/sidecarImages.ts';
+import { openTls, type Target, type TlsClient } from '../proxy/clients.ts';
 import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { Mesh, spiffeIdOf } from './mesh.ts';
@@ -35,7 +37,7 @@ afterAll(async () => {
   await cluster?.stop();
 });
 
-const kubectl = (...args: readonly string[]): Promise<string> => cluster.kubectl([...args, '-n', NAMESPACE]);
+const kubectl = (...args: readonly string[]): Promise<string> => cluster.kubectl(['-n', NAMESPACE, ...args]);
 
 async function create(...objects: readonly object[]): Promise<void> {
   const list = { apiVersion: 'v1', kind: 'List', items: objects };
@@ -81,7 +83,7 @@ const container = z.object({
 });
 const podSchema = z.object({
   metadata: z.object({ uid: z.string() }),
-  spec: z.object({ containers: z.array(z.object({ readinessProbe: z.unknown() })) }),
+  spec: z.object({ containers: z.array(z.object({ readinessProbe: z.unknown().optional() })) }),
   status: z.object({
     podIP: z.string().default(''),
     phase: z.string(),
@@ -115,6 +117,22 @@ async function ready(name: string): Promise<string> {
 async function visit(from: string, url: string): Promise<string> {
   const said = await kubectl('exec', from, '-c', 'main', '--', '/probe', 'visit', url);
   return said.trim().slice(`${url}: `.length);
+}
+
+/** How often the pod's application has heard that. */
+async function heard(pod: string, words: string): Promise<number> {
+  return (await kubectl('logs', pod, '-c', 'main')).split(words).length - 1;
+}
+
+/** Serial number of the certificate that a server shows. */
+async function serialAt(target: Target, client: TlsClient): Promise<string> {
+  const socket = openTls(target, client);
+  try {
+    await once(socket, 'secureConnect');
+    return socket.getPeerCertificate().serialNumber;
+  } finally {
+    socket.destroy();
+  }
 }
 
 /** How often kubelet has found one of the pod's containers unwell, in those words. */
@@ -170,11 +188,90 @@ describe('an injected pod', () => {
     expect([pod.ready, pod.of(containerNames.proxy)?.started, pod.of('main')?.started]).toEqual([false, true, true]);
   });
 
-  test('answers plaintext from a pod without a sidecar in Permissive, and refuses it in Strict', async () => {
-    const urls = [`http://${web}:${HTTP}/`, `tcp://${web}:${TCP}`];
-    const answers = async () => await Promise.all(urls.map((url) => visit('stranger', url)));
-    expect(await answers()).toEqual(['200 GET / from 127.0.0.6', 'question from 127.0.0.6']);
-    await mesh.turn('Strict');
-    expect(await answers()).toEqual(['closed', 'closed']);
+  test('answers plaintext from a pod without a sidecar in Permissive', async () => {
+    expect(await answersTo('stranger')).toEqual(['200 GET / from 127.0.0.6', 'question from 127.0.0.6']);
+  });
+
+  describe('in Strict', () => {
+    beforeAll(() => mesh.turn('Strict'));
+
+    test('refuses plaintext from a pod without a sidecar', async () => {
+      const before = await heard('web', 'question');
+      expect(await answersTo('stranger')).toEqual(['closed', 'closed']);
+      expect(await heard('web', 'question')).toBe(before);
+    });
+
+    test('answers a pod with a sidecar, which speaks plaintext and knows nothing of it', async () => {
+      expect(await answersTo('cart')).toEqual(['200 GET / from 127.0.0.6', 'question from 127.0.0.6']);
+    });
+
+    test('is still asked by kubelet whether it is ready', async () => {
+      const before = await heard('web', 'GET /well');
+      await waitFor('kubelet to ask again', async () => (await heard('web', 'GET /well')) > before + 1);
+      expect((await podNamed('web')).ready).toBe(true);
+    });
+
+    test('gives init containers a network', async () => {
+      const migrate = { name: 'migrate', image: probeImage, args: ['visit', `http://${web}:${HTTP}/migrate`] };
+      const spec = { serviceAccountName: 'cart', initContainers: [migrate] };
+      await create(mesh.inject(podOf('migrated', ['echo', `tcp://:${TCP}`], { spec })));
+      await ready('migrated');
+      expect(await kubectl('logs', 'migrated', '-c', 'migrate')).toContain(': 200 GET /migrate from 127.0.0.6\n');
+    });
+
+    test('of a Job is done when its application is', async () => {
+      const spec = { serviceAccountName: 'cart', restartPolicy: 'Never' };
+      const { metadata, spec: podSpec } = mesh.inject(
+        podOf('report', ['visit', `http://${web}:${HTTP}/report`], { spec }),
+      );
+      const template = { metadata: { annotations: metadata.annotations }, spec: podSpec };
+      const job = {
+        apiVersion: 'batch/v1',
+        kind: 'Job',
+        metadata: { name: 'report' },
+        spec: { backoffLimit: 0, template },
+      };
+      await create(job);
+      await kubectl('wait', '--for=condition=Complete', 'job/report', '--timeout=90s');
+      expect(await kubectl('logs', 'job/report', '-c', 'main')).toContain(': 200 GET /report from 127.0.0.6\n');
+    });
+  });
+
+  test('shows a renewed certificate as soon as kubelet has it, without a restart', async () => {
+    const client = await mesh.identity('cart');
+    const shown = async () => await serialAt({ address: web, port: TCP }, { identity: client });
+    const before = await shown();
+    await cluster.kubectl(['apply', '-n', NAMESPACE, '-f', '-'], { input: JSON.stringify(await mesh.secret('web')) });
+    await waitFor('another certificate', async () => (await shown()) !== before);
+    expect((await podNamed('web')).of(containerNames.proxy)?.restartCount).toBe(0);
+  });
+
+  test('ends within its time when it is deleted', async () => {
+    await kubectl('delete', 'pod', 'migrated', '--timeout=60s');
+  });
+
+  async function answersTo(visitor: string): Promise<string[]> {
+    return [await visit(visitor, `http://${web}:${HTTP}/`), await visit(visitor, `tcp://${web}:${TCP}`)];
+  }
+});
+
+describe('a pod whose configuration server is away', () => {
+  beforeAll(async () => {
+    await mesh.leave();
+    await create(mesh.inject(serverOf('early', 'web', '/well')));
+  });
+
+  test('waits for it, and its application does not start', async () => {
+    await waitFor('kubelet to have asked the proxy', async () => (await complaints('early', 'Startup probe')) > 3);
+    const pod = await podNamed('early');
+    expect(pod.of(containerNames.init)?.state).toEqual({ terminated: { exitCode: 0 } });
+    expect(pod.of(containerNames.proxy)).toMatchObject({ started: false, restartCount: 0, state: { running: {} } });
+    expect(pod.of('main')?.state).toEqual({ waiting: { reason: 'PodInitializing' } });
+    expect(pod.ready).toBe(false);
+  });
+
+  test('is ready when it is back', async () => {
+    await mesh.comeBack();
+    await ready('early');
   });
 });
