@@ -1,4 +1,4 @@
-/** A mesh of one namespace on a real node: who its pods are, what they are made with, and the configuration server that they reach at this machine's end of the node's link. */
+/** A mesh of one namespace on a real node: who its pods are, what they are made with, and the configuration server, which they reach by a Service as they would in a cluster of a user's. */
 import type { Mode } from '../../src/api/index.ts';
 import {
   type Inbound,
@@ -12,7 +12,6 @@ import {
 } from '../../src/envoy/index.ts';
 import { applyPatch, settings as defaults, shop } from '../../src/inject/builders.fixture.ts';
 import {
-  containerNames,
   type InjectionSettings,
   identitySecretName,
   inject,
@@ -22,17 +21,18 @@ import {
   recordOf,
 } from '../../src/inject/index.ts';
 import type { ProxyClaim, ProxySource } from '../../src/xds/proxyStream.ts';
-import type { Refusal, XdsServer } from '../../src/xds/server.ts';
+import type { XdsServer } from '../../src/xds/server.ts';
 import type { Addresses } from '../node/addresses.ts';
 import { initImage, proxyImage } from '../node/sidecarImages.ts';
 import { type CorporateCa, type Identity, issueIdentity, makeCorporateCa, TRUST_DOMAIN } from '../proxy/identities.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { serve, World } from '../xds/world.ts';
 
+const settings: InjectionSettings = { ...defaults, proxyImage, initImage };
+
 export const spiffeIdOf = (account: string): string => `spiffe://${TRUST_DOMAIN}/ns/${shop.name}/sa/${account}`;
 
 export class Mesh {
-  readonly settings: InjectionSettings;
   /** Who has come to be configured, by namespace/name. */
   readonly claims = new Map<string, ProxyClaim>();
   readonly #ca: CorporateCa;
@@ -41,20 +41,17 @@ export class Mesh {
   readonly #worlds = new Map<string, World>();
   readonly #destinations = new World();
   #server: XdsServer | undefined;
+  #port = 0;
   #mode: Mode = 'Permissive';
 
-  private constructor(ca: CorporateCa, addresses: Addresses, port: number) {
+  private constructor(ca: CorporateCa, addresses: Addresses) {
     this.#ca = ca;
     this.#addresses = addresses;
-    const proxyApi = { ...defaults.proxyApi, host: addresses.machine, port };
-    this.settings = { ...defaults, proxyImage, initImage, proxyApi };
   }
 
   static async start(addresses: Addresses): Promise<Mesh> {
-    const ca = await makeCorporateCa('Mesh');
-    const server = await Mesh.#serve(ca, addresses, (claim) => mesh.#admit(claim));
-    const mesh = new Mesh(ca, addresses, server.port);
-    mesh.#server = server;
+    const mesh = new Mesh(await makeCorporateCa('Mesh'), addresses);
+    await mesh.comeBack();
     return mesh;
   }
 
@@ -64,25 +61,38 @@ export class Mesh {
     this.#server = undefined;
   }
 
-  /** Makes it come back where it was. */
+  /** Makes it come back where it was: at this machine's end of the node's link. */
   async comeBack(): Promise<void> {
-    this.#server = await Mesh.#serve(
-      this.#ca,
-      this.#addresses,
-      (claim) => this.#admit(claim),
-      this.settings.proxyApi.port,
-    );
+    const own = await issueIdentity({ ca: this.#ca, namespace: 'mtls-system', account: 'mtls-operator-proxy-api' });
+    this.#server = await serve({
+      host: this.#addresses.machine,
+      port: this.#port,
+      identity: { key: own.keyPem, chain: own.chainPem, roots: own.rootsPem },
+      admit: (claim) => this.#admit(claim),
+    });
+    this.#port = this.#server.port;
   }
 
-  static async #serve(
-    ca: CorporateCa,
-    { machine }: Addresses,
-    admit: (claim: ProxyClaim) => ProxySource | Refusal,
-    port = 0,
-  ): Promise<XdsServer> {
-    const own = await issueIdentity({ ca, namespace: 'mtls-system', account: 'mtls-operator-proxy-api' });
-    const identity = { key: own.keyPem, chain: own.chainPem, roots: own.rootsPem };
-    return await serve({ host: machine, identity, port, admit });
+  /** By which pods find the configuration server. */
+  service(): object[] {
+    const [name = '', namespace] = settings.proxyApi.host.split('.');
+    return [
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name, namespace },
+        spec: { ports: [{ name: 'xds', port: settings.proxyApi.port }] },
+      },
+      {
+        apiVersion: 'discovery.k8s.io/v1',
+        kind: 'EndpointSlice',
+        metadata: { name, namespace, labels: { 'kubernetes.io/service-name': name } },
+        addressType: 'IPv4',
+        ports: [{ name: 'xds', port: this.#port }],
+        endpoints: [{ addresses: [this.#addresses.machine] }],
+      },
+    ];
   }
 
   async identity(account: string): Promise<Identity> {
@@ -99,7 +109,7 @@ export class Mesh {
   /** The pod, or the template of a Job's, as the webhook would have it. */
   inject(pod: object): Pod {
     const before = parsePod(pod);
-    const injection = inject(before, shop, this.settings);
+    const injection = inject(before, shop, settings);
     if (injection.action !== 'Inject') throw new Error(`it is not injected: ${JSON.stringify(injection)}`);
     const after = applyPatch(before, injection.patch);
     this.#pods.set(`${shop.name}/${after.metadata.name}`, after);
@@ -154,5 +164,3 @@ export class Mesh {
     );
   }
 }
-
-export { containerNames };

@@ -26,8 +26,12 @@ beforeAll(async () => {
   for (const image of images) await node.load(image);
   mesh = await Mesh.start(node.addresses);
   await cluster.kubectl(['create', 'namespace', NAMESPACE]);
+  await create(...mesh.service());
   for (const name of ['web', 'cart']) {
-    await create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name } }, await mesh.secret(name));
+    await create(
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace: NAMESPACE } },
+      await mesh.secret(name),
+    );
   }
   await waitFor('the service account of pods', () => kubectl('get', 'serviceaccount', 'default'));
 });
@@ -41,7 +45,7 @@ const kubectl = (...args: readonly string[]): Promise<string> => cluster.kubectl
 
 async function create(...objects: readonly object[]): Promise<void> {
   const list = { apiVersion: 'v1', kind: 'List', items: objects };
-  await cluster.kubectl(['create', '-n', NAMESPACE, '-f', '-'], { input: JSON.stringify(list) });
+  await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(list) });
 }
 
 function podOf(
@@ -52,7 +56,7 @@ function podOf(
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, labels: { app: name } },
+    metadata: { name, namespace: NAMESPACE, labels: { app: name } },
     spec: {
       terminationGracePeriodSeconds: 5,
       containers: [{ name: 'main', image: probeImage, args, ...more.container }],
@@ -61,13 +65,19 @@ function podOf(
   };
 }
 
-/** Serves, and is ready when it is answered at that path. */
-function serverOf(name: string, account: string, path: string) {
+/** It is ready by that probe. */
+function serverOf(name: string, probe: object) {
   return podOf(name, ['echo', `http://:${HTTP}`, `tcp://:${TCP}`], {
-    spec: { serviceAccountName: account },
-    container: { readinessProbe: { httpGet: { path, port: HTTP }, periodSeconds: 1 } },
+    spec: { serviceAccountName: 'web' },
+    container: {
+      ports: [{ name: 'tcp', containerPort: TCP }],
+      readinessProbe: { ...probe, periodSeconds: 1 },
+      lifecycle: { preStop: { httpGet: { path: '/goodbye', port: HTTP } } },
+    },
   });
 }
+
+const answeredAt = (path: string) => ({ httpGet: { path, port: HTTP } });
 
 const state = z.object({
   running: z.object({}).optional(),
@@ -79,6 +89,7 @@ const container = z.object({
   started: z.boolean().optional(),
   ready: z.boolean(),
   restartCount: z.number(),
+  containerID: z.string().optional(),
   state,
 });
 const podSchema = z.object({
@@ -150,7 +161,7 @@ describe('an injected pod', () => {
 
   beforeAll(async () => {
     await create(
-      mesh.inject(serverOf('web', 'web', '/well')),
+      mesh.inject(serverOf('web', answeredAt('/well'))),
       mesh.inject(podOf('cart', ['echo', `tcp://:${TCP}`], { spec: { serviceAccountName: 'cart' } })),
       podOf('stranger', ['echo', `tcp://:${TCP}`]),
     );
@@ -181,10 +192,18 @@ describe('an injected pod', () => {
     expect(await kubectl('logs', 'web', '-c', 'main')).toContain('GET /well from 127.0.0.6\n');
   });
 
-  test('is not ready while its application says that it is not well', async () => {
-    await create(mesh.inject(serverOf('unwell', 'web', '/unwell')));
-    await waitFor('kubelet to hear it', async () => (await complaints('unwell', 'statuscode: 500')) > 0);
-    const pod = await podNamed('unwell');
+  test('is ready by TCP, too', async () => {
+    await create(mesh.inject(serverOf('by-tcp', { tcpSocket: { port: 'tcp' } })));
+    await ready('by-tcp');
+  });
+
+  test.each([
+    ['says that it is not well', 'unwell', answeredAt('/unwell'), 'statuscode: 500'],
+    ['does not listen', 'deaf', { tcpSocket: { port: 7777 } }, 'statuscode: 503'],
+  ])('is not ready while its application %s', async (_, name, probe, complaint) => {
+    await create(mesh.inject(serverOf(name, probe)));
+    await waitFor('kubelet to hear it', async () => (await complaints(name, complaint)) > 0);
+    const pod = await podNamed(name);
     expect([pod.ready, pod.of(containerNames.proxy)?.started, pod.of('main')?.started]).toEqual([false, true, true]);
   });
 
@@ -228,7 +247,7 @@ describe('an injected pod', () => {
       const job = {
         apiVersion: 'batch/v1',
         kind: 'Job',
-        metadata: { name: 'report' },
+        metadata: { name: 'report', namespace: NAMESPACE },
         spec: { backoffLimit: 0, template },
       };
       await create(job);
@@ -241,13 +260,28 @@ describe('an injected pod', () => {
     const client = await mesh.identity('cart');
     const shown = async () => await serialAt({ address: web, port: TCP }, { identity: client });
     const before = await shown();
-    await cluster.kubectl(['apply', '-n', NAMESPACE, '-f', '-'], { input: JSON.stringify(await mesh.secret('web')) });
+    await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(await mesh.secret('web')) });
     await waitFor('another certificate', async () => (await shown()) !== before);
     expect((await podNamed('web')).of(containerNames.proxy)?.restartCount).toBe(0);
   });
 
-  test('ends within its time when it is deleted', async () => {
-    await kubectl('delete', 'pod', 'migrated', '--timeout=60s');
+  test('is served again when its proxy has crashed', async () => {
+    const id = (await podNamed('web')).of(containerNames.proxy)?.containerID ?? '';
+    await node.kill(id.replace('containerd://', ''));
+    await waitFor('another proxy', async () => {
+      const proxy = (await podNamed('web')).of(containerNames.proxy);
+      return proxy?.restartCount === 1 && proxy.started;
+    });
+    expect(await answersTo('cart')).toEqual(['200 GET / from 127.0.0.6', 'question from 127.0.0.6']);
+    expect((await podNamed('web')).of('main')?.restartCount).toBe(0);
+  });
+
+  test('has its proxy while its application ends', async () => {
+    const [log] = await Promise.all([
+      kubectl('logs', 'by-tcp', '-c', 'main', '--follow'),
+      kubectl('delete', 'pod', 'by-tcp', '--timeout=60s'),
+    ]);
+    expect(log).toContain('GET /goodbye from 127.0.0.6\n');
   });
 
   async function answersTo(visitor: string): Promise<string[]> {
@@ -258,7 +292,7 @@ describe('an injected pod', () => {
 describe('a pod whose configuration server is away', () => {
   beforeAll(async () => {
     await mesh.leave();
-    await create(mesh.inject(serverOf('early', 'web', '/well')));
+    await create(mesh.inject(serverOf('early', answeredAt('/well'))));
   });
 
   test('waits for it, and its application does not start', async () => {
