@@ -72,7 +72,6 @@ function serverOf(name: string, probe: object) {
     container: {
       ports: [{ name: 'tcp', containerPort: TCP }],
       readinessProbe: { ...probe, periodSeconds: 1 },
-      lifecycle: { preStop: { httpGet: { path: '/goodbye', port: HTTP } } },
     },
   });
 }
@@ -212,7 +211,14 @@ describe('an injected pod', () => {
   });
 
   describe('in Strict', () => {
-    beforeAll(() => mesh.turn('Strict'));
+    beforeAll(async () => {
+      await mesh.turn('Strict');
+      // What an Envoy has taken its workers do a moment later.
+      await waitFor(
+        'the proxy to act by it',
+        async () => (await visit('stranger', `tcp://${web}:${TCP}`)) === 'closed',
+      );
+    });
 
     test('refuses plaintext from a pod without a sidecar', async () => {
       const before = await heard('web', 'question');
@@ -253,6 +259,8 @@ describe('an injected pod', () => {
       await create(job);
       await kubectl('wait', '--for=condition=Complete', 'job/report', '--timeout=90s');
       expect(await kubectl('logs', 'job/report', '-c', 'main')).toContain(': 200 GET /report from 127.0.0.6\n');
+      const exitCode = `.status.initContainerStatuses[?(@.name=="${containerNames.proxy}")].state.terminated.exitCode`;
+      expect(await kubectl('get', 'pod', '-l', 'job-name=report', '-o', `jsonpath={.items[0]${exitCode}}`)).toBe('0');
     });
   });
 
@@ -277,11 +285,15 @@ describe('an injected pod', () => {
   });
 
   test('has its proxy while its application ends', async () => {
-    const [log] = await Promise.all([
-      kubectl('logs', 'by-tcp', '-c', 'main', '--follow'),
-      kubectl('delete', 'pod', 'by-tcp', '--timeout=60s'),
-    ]);
-    expect(log).toContain('GET /goodbye from 127.0.0.6\n');
+    const farewell = { preStop: { exec: { command: ['/probe', 'visit', `http://${web}:${HTTP}/farewell`] } } };
+    const leaving = podOf('leaving', ['echo', `tcp://:${TCP}`], {
+      spec: { serviceAccountName: 'cart' },
+      container: { lifecycle: farewell },
+    });
+    await create(mesh.inject(leaving));
+    await ready('leaving');
+    await kubectl('delete', 'pod', 'leaving', '--timeout=60s');
+    expect(await heard('web', 'GET /farewell from 127.0.0.6')).toBe(1);
   });
 
   async function answersTo(visitor: string): Promise<string[]> {

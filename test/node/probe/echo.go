@@ -76,7 +76,7 @@ func visit(address string) string {
 	if err != nil {
 		return err.Error()
 	}
-	answer, err := "", error(nil)
+	var answer string
 	if protocol == "http" {
 		answer, err = visitHTTP(address)
 	} else {
