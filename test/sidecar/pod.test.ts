@@ -1,7 +1,6 @@
 /** Pods with the sidecar that injection gives them, on a real kubelet: what the proxies have to do they hear from our configuration server. */
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import * as z from 'zod';
 import { destinationName, podCluster, proxyPorts } from '../../src/envoy/index.ts';
 import { containerNames } from '../../src/inject/index.ts';
 import type { Cluster } from '../cluster/index.ts';
@@ -11,6 +10,7 @@ import { openTls, type Target, type TlsClient } from '../proxy/clients.ts';
 import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { Mesh, spiffeIdOf } from './mesh.ts';
+import { Pods } from './pods.ts';
 
 const NAMESPACE = 'shop';
 const HTTP = 8080;
@@ -19,11 +19,13 @@ const TCP = 9000;
 let cluster: Cluster;
 let node: Node;
 let mesh: Mesh;
+let pods: Pods;
 
 beforeAll(async () => {
   const images = await Promise.all([makeProxyImage, makeInitImage, makeProbeImage].map((make) => make(printProgress)));
   ({ cluster, node } = await startClusterWithNode({ log: printProgress }));
   for (const image of images) await node.load(image);
+  pods = new Pods(cluster, NAMESPACE);
   mesh = await Mesh.start(node.addresses);
   await cluster.kubectl(['create', 'namespace', NAMESPACE]);
   await create(...mesh.service());
@@ -33,15 +35,13 @@ beforeAll(async () => {
       await mesh.secret(name),
     );
   }
-  await waitFor('the service account of pods', () => kubectl('get', 'serviceaccount', 'default'));
+  await waitFor('the service account of pods', () => pods.kubectl('get', 'serviceaccount', 'default'));
 });
 
 afterAll(async () => {
   await mesh?.leave();
   await cluster?.stop();
 });
-
-const kubectl = (...args: readonly string[]): Promise<string> => cluster.kubectl(['-n', NAMESPACE, ...args]);
 
 async function create(...objects: readonly object[]): Promise<void> {
   const list = { apiVersion: 'v1', kind: 'List', items: objects };
@@ -78,62 +78,6 @@ function serverOf(name: string, probe: object) {
 
 const answeredAt = (path: string) => ({ httpGet: { path, port: HTTP } });
 
-const state = z.object({
-  running: z.object({}).optional(),
-  waiting: z.object({ reason: z.string() }).optional(),
-  terminated: z.object({ exitCode: z.number() }).optional(),
-});
-const container = z.object({
-  name: z.string(),
-  started: z.boolean().optional(),
-  ready: z.boolean(),
-  restartCount: z.number(),
-  containerID: z.string().optional(),
-  state,
-});
-const podSchema = z.object({
-  metadata: z.object({ uid: z.string() }),
-  spec: z.object({ containers: z.array(z.object({ readinessProbe: z.unknown().optional() })) }),
-  status: z.object({
-    podIP: z.string().default(''),
-    phase: z.string(),
-    conditions: z.array(z.object({ type: z.string(), status: z.string() })).default([]),
-    initContainerStatuses: z.array(container).default([]),
-    containerStatuses: z.array(container).default([]),
-  }),
-});
-
-async function podNamed(name: string) {
-  const { metadata, spec, status } = podSchema.parse(JSON.parse(await kubectl('get', 'pod', name, '-o', 'json')));
-  const statuses = [...status.initContainerStatuses, ...status.containerStatuses];
-  return {
-    uid: metadata.uid,
-    address: status.podIP,
-    readinessProbe: spec.containers[0]?.readinessProbe,
-    ready: status.conditions.find(({ type }) => type === 'Ready')?.status === 'True',
-    /** The container's status. */
-    of: (container: string) => statuses.find((one) => one.name === container),
-  };
-}
-
-async function ready(name: string): Promise<string> {
-  await kubectl('wait', '--for=condition=Ready', `pod/${name}`, '--timeout=90s').catch(async (error: unknown) => {
-    throw new Error(`${name} is not ready: ${await kubectl('describe', 'pod', name)}`, { cause: error });
-  });
-  return (await podNamed(name)).address;
-}
-
-/** What an application in that pod is answered. */
-async function visit(from: string, url: string): Promise<string> {
-  const said = await kubectl('exec', from, '-c', 'main', '--', '/probe', 'visit', url);
-  return said.trim().slice(`${url}: `.length);
-}
-
-/** How often the pod's application has heard that. */
-async function heard(pod: string, words: string): Promise<number> {
-  return (await kubectl('logs', pod, '-c', 'main')).split(words).length - 1;
-}
-
 /** Serial number of the certificate that a server shows. */
 async function serialAt(target: Target, client: TlsClient): Promise<string> {
   const socket = openTls(target, client);
@@ -145,16 +89,6 @@ async function serialAt(target: Target, client: TlsClient): Promise<string> {
   }
 }
 
-/** How often kubelet has found one of the pod's containers unwell, in those words. */
-async function complaints(pod: string, words: string): Promise<number> {
-  const events = z.object({ items: z.array(z.object({ message: z.string(), count: z.number().nullish() })) });
-  const selector = `involvedObject.name=${pod},reason=Unhealthy`;
-  const { items } = events.parse(
-    JSON.parse(await kubectl('get', 'events', '--field-selector', selector, '-o', 'json')),
-  );
-  return items.filter(({ message }) => message.includes(words)).reduce((sum, { count }) => sum + (count ?? 1), 0);
-}
-
 describe('an injected pod', () => {
   let web: string;
 
@@ -164,36 +98,36 @@ describe('an injected pod', () => {
       mesh.inject(podOf('cart', ['echo', `tcp://:${TCP}`], { spec: { serviceAccountName: 'cart' } })),
       podOf('stranger', ['echo', `tcp://:${TCP}`]),
     );
-    web = await ready('web');
+    web = await pods.ready('web');
     for (const port of [HTTP, TCP]) {
       const name = destinationName(web, port);
       const peer = { spiffeId: spiffeIdOf('web'), serverFirstPort: undefined };
       mesh.know(name, podCluster(name, { address: web, port, peer }));
     }
-    await ready('cart');
-    await ready('stranger');
+    await pods.ready('cart');
+    await pods.ready('stranger');
   });
 
   test('has its redirection before its proxy, and its proxy before its application', async () => {
-    const pod = await podNamed('web');
+    const pod = await pods.get('web');
     expect(pod.of(containerNames.init)?.state).toEqual({ terminated: { exitCode: 0 } });
     expect(pod.of(containerNames.proxy)).toMatchObject({ started: true, ready: true, restartCount: 0 });
     expect(pod.of('main')).toMatchObject({ started: true, ready: true, restartCount: 0 });
   });
 
   test('is known to the configuration server by its UID, its name, its address and its certificate', async () => {
-    const { uid, address } = await podNamed('web');
+    const { uid, address } = await pods.get('web');
     expect(mesh.claims.get('shop/web')).toEqual({ id: uid, cluster: 'shop/web', address, spiffeId: spiffeIdOf('web') });
   });
 
   test('is asked by kubelet through its proxy whether it is ready', async () => {
-    expect((await podNamed('web')).readinessProbe).toMatchObject({ httpGet: { port: proxyPorts.probes } });
-    expect(await kubectl('logs', 'web', '-c', 'main')).toContain('GET /well from 127.0.0.6\n');
+    expect((await pods.get('web')).readinessProbe).toMatchObject({ httpGet: { port: proxyPorts.probes } });
+    expect(await pods.kubectl('logs', 'web', '-c', 'main')).toContain('GET /well from 127.0.0.6\n');
   });
 
   test('is ready by TCP, too', async () => {
     await create(mesh.inject(serverOf('by-tcp', { tcpSocket: { port: 'tcp' } })));
-    await ready('by-tcp');
+    await pods.ready('by-tcp');
   });
 
   test.each([
@@ -201,8 +135,8 @@ describe('an injected pod', () => {
     ['does not listen', 'deaf', { tcpSocket: { port: 7777 } }, 'statuscode: 503'],
   ])('is not ready while its application %s', async (_, name, probe, complaint) => {
     await create(mesh.inject(serverOf(name, probe)));
-    await waitFor('kubelet to hear it', async () => (await complaints(name, complaint)) > 0);
-    const pod = await podNamed(name);
+    await waitFor('kubelet to hear it', async () => (await pods.complaints(name, complaint)) > 0);
+    const pod = await pods.get(name);
     expect([pod.ready, pod.of(containerNames.proxy)?.started, pod.of('main')?.started]).toEqual([false, true, true]);
   });
 
@@ -216,14 +150,14 @@ describe('an injected pod', () => {
       // What an Envoy has taken its workers do a moment later.
       await waitFor(
         'the proxy to act by it',
-        async () => (await visit('stranger', `tcp://${web}:${TCP}`)) === 'closed',
+        async () => (await pods.visit('stranger', `tcp://${web}:${TCP}`)) === 'closed',
       );
     });
 
     test('refuses plaintext from a pod without a sidecar', async () => {
-      const before = await heard('web', 'question');
+      const before = await pods.heard('web', 'question');
       expect(await answersTo('stranger')).toEqual(['closed', 'closed']);
-      expect(await heard('web', 'question')).toBe(before);
+      expect(await pods.heard('web', 'question')).toBe(before);
     });
 
     test('answers a pod with a sidecar, which speaks plaintext and knows nothing of it', async () => {
@@ -231,17 +165,17 @@ describe('an injected pod', () => {
     });
 
     test('is still asked by kubelet whether it is ready', async () => {
-      const before = await heard('web', 'GET /well');
-      await waitFor('kubelet to ask again', async () => (await heard('web', 'GET /well')) > before + 1);
-      expect((await podNamed('web')).ready).toBe(true);
+      const before = await pods.heard('web', 'GET /well');
+      await waitFor('kubelet to ask again', async () => (await pods.heard('web', 'GET /well')) > before + 1);
+      expect((await pods.get('web')).ready).toBe(true);
     });
 
     test('gives init containers a network', async () => {
       const migrate = { name: 'migrate', image: probeImage, args: ['visit', `http://${web}:${HTTP}/migrate`] };
       const spec = { serviceAccountName: 'cart', initContainers: [migrate] };
       await create(mesh.inject(podOf('migrated', ['echo', `tcp://:${TCP}`], { spec })));
-      await ready('migrated');
-      expect(await kubectl('logs', 'migrated', '-c', 'migrate')).toContain(': 200 GET /migrate from 127.0.0.6\n');
+      await pods.ready('migrated');
+      expect(await pods.kubectl('logs', 'migrated', '-c', 'migrate')).toContain(': 200 GET /migrate from 127.0.0.6\n');
     });
 
     test('of a Job is done when its application is', async () => {
@@ -257,10 +191,12 @@ describe('an injected pod', () => {
         spec: { backoffLimit: 0, template },
       };
       await create(job);
-      await kubectl('wait', '--for=condition=Complete', 'job/report', '--timeout=90s');
-      expect(await kubectl('logs', 'job/report', '-c', 'main')).toContain(': 200 GET /report from 127.0.0.6\n');
+      await pods.kubectl('wait', '--for=condition=Complete', 'job/report', '--timeout=90s');
+      expect(await pods.kubectl('logs', 'job/report', '-c', 'main')).toContain(': 200 GET /report from 127.0.0.6\n');
       const exitCode = `.status.initContainerStatuses[?(@.name=="${containerNames.proxy}")].state.terminated.exitCode`;
-      expect(await kubectl('get', 'pod', '-l', 'job-name=report', '-o', `jsonpath={.items[0]${exitCode}}`)).toBe('0');
+      expect(await pods.kubectl('get', 'pod', '-l', 'job-name=report', '-o', `jsonpath={.items[0]${exitCode}}`)).toBe(
+        '0',
+      );
     });
   });
 
@@ -270,18 +206,18 @@ describe('an injected pod', () => {
     const before = await shown();
     await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(await mesh.secret('web')) });
     await waitFor('another certificate', async () => (await shown()) !== before);
-    expect((await podNamed('web')).of(containerNames.proxy)?.restartCount).toBe(0);
+    expect((await pods.get('web')).of(containerNames.proxy)?.restartCount).toBe(0);
   });
 
   test('is served again when its proxy has crashed', async () => {
-    const id = (await podNamed('web')).of(containerNames.proxy)?.containerID ?? '';
+    const id = (await pods.get('web')).of(containerNames.proxy)?.containerID ?? '';
     await node.kill(id.replace('containerd://', ''));
     await waitFor('another proxy', async () => {
-      const proxy = (await podNamed('web')).of(containerNames.proxy);
+      const proxy = (await pods.get('web')).of(containerNames.proxy);
       return proxy?.restartCount === 1 && proxy.started;
     });
     expect(await answersTo('cart')).toEqual(['200 GET / from 127.0.0.6', 'question from 127.0.0.6']);
-    expect((await podNamed('web')).of('main')?.restartCount).toBe(0);
+    expect((await pods.get('web')).of('main')?.restartCount).toBe(0);
   });
 
   test('has its proxy while its application ends', async () => {
@@ -291,13 +227,13 @@ describe('an injected pod', () => {
       container: { lifecycle: farewell },
     });
     await create(mesh.inject(leaving));
-    await ready('leaving');
-    await kubectl('delete', 'pod', 'leaving', '--timeout=60s');
-    expect(await heard('web', 'GET /farewell from 127.0.0.6')).toBe(1);
+    await pods.ready('leaving');
+    await pods.kubectl('delete', 'pod', 'leaving', '--timeout=60s');
+    expect(await pods.heard('web', 'GET /farewell from 127.0.0.6')).toBe(1);
   });
 
   async function answersTo(visitor: string): Promise<string[]> {
-    return [await visit(visitor, `http://${web}:${HTTP}/`), await visit(visitor, `tcp://${web}:${TCP}`)];
+    return [await pods.visit(visitor, `http://${web}:${HTTP}/`), await pods.visit(visitor, `tcp://${web}:${TCP}`)];
   }
 });
 
@@ -308,8 +244,8 @@ describe('a pod whose configuration server is away', () => {
   });
 
   test('waits for it, and its application does not start', async () => {
-    await waitFor('kubelet to have asked the proxy', async () => (await complaints('early', 'Startup probe')) > 3);
-    const pod = await podNamed('early');
+    await waitFor('kubelet to have asked the proxy', async () => (await pods.complaints('early', 'Startup probe')) > 3);
+    const pod = await pods.get('early');
     expect(pod.of(containerNames.init)?.state).toEqual({ terminated: { exitCode: 0 } });
     expect(pod.of(containerNames.proxy)).toMatchObject({ started: false, restartCount: 0, state: { running: {} } });
     expect(pod.of('main')?.state).toEqual({ waiting: { reason: 'PodInitializing' } });
@@ -318,6 +254,6 @@ describe('a pod whose configuration server is away', () => {
 
   test('is ready when it is back', async () => {
     await mesh.comeBack();
-    await ready('early');
+    await pods.ready('early');
   });
 });
