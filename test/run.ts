@@ -17,7 +17,7 @@ function needsRealParts(file: string): boolean {
 }
 
 /** Tests below these paths start pods. */
-const withNode: readonly string[] = ['test/node/', 'test/chart/pods'];
+const withNode: readonly string[] = ['test/node/', 'test/sidecar/', 'test/chart/pods'];
 
 function needsNode(file: string): boolean {
   return withNode.some((path) => relative(root, file).startsWith(path));

@@ -1,6 +1,8 @@
 /** Root file systems out of Debian packages, for images that are made here and not fetched from a registry. */
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { isOnPath } from '../node/machine.ts';
+import { installPackages, mayInstallPackages } from '../support/apt.ts';
 import { isIntact, keyedDirectory, putIntoCache } from '../support/cache.ts';
 import { run } from '../support/command.ts';
 import { withLock } from '../support/lock.ts';
@@ -31,6 +33,7 @@ export async function rootfsArchive(
   if (await isIntact(archive, false)) return archive;
   await withLock(join(cache, 'lock'), `making ${rootfs.name}`, progress, async () => {
     if (await isIntact(archive, false)) return;
+    await findMmdebstrap(rootfs.name, progress);
     const work = mkdtempSync(join(cache, 'making-'));
     try {
       await withProgress(progress, `Making the image ${rootfs.name}`, () => make(rootfs, work));
@@ -40,6 +43,13 @@ export async function rootfsArchive(
     }
   });
   return archive;
+}
+
+async function findMmdebstrap(image: string, progress: Progress): Promise<void> {
+  if (isOnPath('mmdebstrap')) return;
+  if (!mayInstallPackages())
+    throw new Error(`The image ${image} needs mmdebstrap, as in Debian's package: install it.`);
+  await installPackages(['mmdebstrap'], progress);
 }
 
 async function make({ packages, variant, complete }: Rootfs, work: string): Promise<void> {

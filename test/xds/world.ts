@@ -40,6 +40,7 @@ export class World implements ProxySource {
 }
 
 export interface Serving {
+  readonly host?: string;
   readonly identity: ServerIdentity;
   readonly admit: (claim: ProxyClaim) => ProxySource | Refusal;
   readonly state?: () => number;

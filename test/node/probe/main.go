@@ -16,6 +16,8 @@ import (
 const usage = `usage: probe watch <file>               prints the file's content whenever it is another
        probe serve <address> <text>     answers every TCP connection with the text
        probe ask <address>...           prints what is answered to a TCP connection, asking each until it answers
+       probe echo <url>...              serves at each, tcp://:9000 or http://:8080, and says to whoever comes what it heard and from whom
+       probe visit <url>...             asks once at each, and prints what was answered, or closed, or what is wrong
        probe tls <address> <folder>     serves TLS with tls.crt and tls.key as they are when it starts, and never reads them again
        probe serial <address> <folder>  prints the serial number of the certificate at a TLS server whenever it is another, verified with ca.crt
        probe anonymous <address> <folder>  makes one HTTPS request without a certificate, the server's verified with ca.crt, and prints the answer or what is wrong
@@ -36,6 +38,12 @@ func main() {
 	case "ask":
 		for _, address := range os.Args[2:] {
 			fmt.Printf("%s: %s\n", address, ask(address))
+		}
+	case "echo":
+		fail(echo(os.Args[2:]))
+	case "visit":
+		for _, address := range os.Args[2:] {
+			fmt.Printf("%s: %s\n", address, visit(address))
 		}
 	case "tls":
 		fail(serveTLS(argument, os.Args[3]))
