@@ -6,6 +6,8 @@ import {
   authorityEventRules,
   clusterRules,
   inventoryRules,
+  meshClusterRules,
+  meshRules,
   ownNamespaceRules,
   type ReasonedRule,
   restartRules,
@@ -39,6 +41,8 @@ const ruleSets: Readonly<Record<string, readonly ReasonedRule[]>> = {
   served: servedRules,
   restart: restartRules,
   inventory: inventoryRules,
+  mesh: meshRules,
+  meshCluster: meshClusterRules,
   own: ownNamespaceRules,
   authorityEvents: authorityEventRules,
 };

@@ -69,6 +69,23 @@
   verbs: [list, watch]
 {{- end }}
 
+{{- define "mtls-operator.rules.mesh" -}}
+# To make the WorkloadCertificate of each service account whose pods have a sidecar, put it right where it was edited,
+# and remove it when it has been unused for long. RBAC cannot narrow this to our own; the operator leaves alone what
+# does not carry its label, and the admission policy refuses it every other identity.
+- apiGroups: [mtls-operator.io]
+  resources: [workloadcertificates]
+  verbs: [create, patch, delete]
+{{- end }}
+
+{{- define "mtls-operator.rules.meshCluster" -}}
+# To keep the roots by which the API server verifies our webhook those of the authority: a patch of caBundle.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [mutatingwebhookconfigurations]
+  verbs: [list, watch, patch]
+  resourceNames: [mtls-operator]
+{{- end }}
+
 {{- define "mtls-operator.rules.own" -}}
 # One of several replicas leads: the Lease says which.
 - apiGroups: [coordination.k8s.io]
