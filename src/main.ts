@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
+import { isDuration, parseDuration, WEBHOOK_CONFIGURATION } from './api/index.ts';
 import { loadConnection, messageOf, systemClock, withSignals } from './kube/index.ts';
 import { createLog, endOnDefect } from './log.ts';
 import { startOperator } from './operator.ts';
@@ -37,6 +38,13 @@ const usage = `mtls-operator ${version}
   --max-restarts N              workloads that are restarted at once, for spec.restart (default: 10)
   --watch-pods                  tell which pods were started before their certificate, and what policies come to
                                 (default: no; needs list and watch on pods and services)
+  --mesh                        make what sidecars need: a certificate for each service account of which a pod has one, and for
+                                proxy-api, and the roots in the webhooks (default: no; needs what --watch-pods needs, and more)
+  --proxy-api-service NAME      Service of proxy-api in the operator's namespace, and its certificate there
+                                (default: mtls-operator-proxy-api)
+  --proxy-api-account NAME      its service account (default: mtls-operator-proxy-api)
+  --webhook-configuration NAME  MutatingWebhookConfiguration that gets the roots of the authority (default: ${WEBHOOK_CONFIGURATION})
+  --sidecar-retention DURATION  how long the certificate of a service account is kept that no pod with a sidecar has (default: 1h)
   --health-port PORT            /healthz, /readyz and /metrics (default: 8080; 0 takes a free one)
   --health-host ADDRESS         address to serve them on (default: all)
   --log-level LEVEL             trace, debug, info, warn or error (default: info)
@@ -55,6 +63,11 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '16' },
     'max-restarts': { type: 'string', default: '10' },
     'watch-pods': { type: 'boolean', default: false },
+    mesh: { type: 'boolean', default: false },
+    'proxy-api-service': { type: 'string', default: 'mtls-operator-proxy-api' },
+    'proxy-api-account': { type: 'string', default: 'mtls-operator-proxy-api' },
+    'webhook-configuration': { type: 'string', default: WEBHOOK_CONFIGURATION },
+    'sidecar-retention': { type: 'string', default: '1h' },
     'health-port': { type: 'string', default: '8080' },
     'health-host': { type: 'string' },
     'log-level': { type: 'string', default: 'info' },
@@ -90,6 +103,14 @@ try {
       workers: number('workers', values.workers, 1, 256),
       maxRestarts: number('max-restarts', values['max-restarts'], 1, 1000),
       watchPods: values['watch-pods'],
+      mesh: values.mesh
+        ? {
+            proxyApiService: values['proxy-api-service'],
+            proxyApiAccount: values['proxy-api-account'],
+            webhookConfiguration: values['webhook-configuration'],
+            retention: milliseconds('sidecar-retention', values['sidecar-retention']),
+          }
+        : undefined,
       healthPort: number('health-port', values['health-port'], 0, 65_535),
       healthHost: values['health-host'],
       version,
@@ -113,4 +134,9 @@ function number(flag: string, text: string, least: number, most: number): number
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
   throw new Error(`--${flag} is ${JSON.stringify(text)}: give a number from ${least} to ${most}`);
+}
+
+function milliseconds(flag: string, text: string): number {
+  if (isDuration(text)) return parseDuration(text) * 1000;
+  throw new Error(`--${flag} is ${JSON.stringify(text)}: write whole numbers with d, h, m, s, as in 1h or 90m`);
 }

@@ -6,12 +6,9 @@
 import {
   certificateAuthorityKind,
   GROUP,
-  type Kind,
   labels,
-  mtlsPolicyKind,
   OPERATOR_LEASE,
   purposes,
-  VERSION,
   workloadCertificateKind,
 } from './api/index.ts';
 import {
@@ -35,13 +32,6 @@ import {
   type SecretRecord,
 } from './certificate/index.ts';
 import {
-  decodePod,
-  decodeService,
-  InventoryController,
-  type PodRecord,
-  type ServiceRecord,
-} from './inventory/index.ts';
-import {
   asRecord,
   type Clock,
   type Connection,
@@ -64,8 +54,8 @@ import {
   type Transport,
   watchForJumps,
 } from './kube/index.ts';
+import { kindResource, type MeshOptions, wireOptionalCaches } from './optionalCaches.ts';
 import type { ParsedCertificate } from './pki/index.ts';
-import { decodePolicy, PolicyController, type PolicyRecord } from './policy/index.ts';
 import { RestartController } from './restart/index.ts';
 
 export interface OperatorOptions {
@@ -87,6 +77,8 @@ export interface OperatorOptions {
   readonly maxRestarts: number;
   /** Watches all pods and Services, to tell which pods were started before their certificate, and what policies come to. */
   readonly watchPods: boolean;
+  /** For sidecars: watches pods, too, and serves the operator's own namespace. undefined: there are none. */
+  readonly mesh: MeshOptions | undefined;
   /** 0 takes a free port. */
   readonly healthPort: number;
   readonly healthHost: string | undefined;
@@ -99,20 +91,18 @@ export interface Operator {
   readonly ended: Promise<'released' | 'lost'>;
 }
 
-const kindResource = ({ plural }: Kind): Resource => ({ group: GROUP, version: VERSION, plural });
 const NAMESPACES: Resource = { group: '', version: 'v1', plural: 'namespaces' };
-
-const PODS: Resource = { group: '', version: 'v1', plural: 'pods' };
-const SERVICES: Resource = { group: '', version: 'v1', plural: 'services' };
 
 interface NamespaceRecord {
   readonly resourceVersion: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly terminating: boolean;
 }
 
 /** Resolves when probes are served; rejects if their port cannot be had. */
 export async function startOperator(options: OperatorOptions, signal: AbortSignal): Promise<Operator> {
   const { clock, connection, log, random } = options;
+  const served = servedNamespaces(options);
   const metrics = createMetrics();
   const transport = createTransport({
     connection,
@@ -135,9 +125,6 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
   const certificates = new Store<CertificateRecord>({ log });
   const secrets = new Store<SecretRecord>({ log });
   const namespaces = new Store<NamespaceRecord>({ log });
-  const policies = new Store<PolicyRecord>({ log });
-  const pods = new Store<PodRecord>({ log });
-  const services = new Store<ServiceRecord>({ log });
   const reflectors: Reflector[] = [
     createReflector({
       ...base,
@@ -159,7 +146,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
       ...base,
       name: 'workloadcertificates',
       resource: kindResource(workloadCertificateKind),
-      namespaces: options.namespaces,
+      namespaces: served,
       decode: decodeCertificate,
       store: certificates,
     }),
@@ -167,7 +154,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
       ...base,
       name: 'certificate-secrets',
       resource: SECRETS,
-      namespaces: options.namespaces,
+      namespaces: served,
       labelSelector: `${labels.purpose}=${purposes.workloadCertificate}`,
       decode: (object) => decodeSecret(object, secrets, () => rootsOf(catalogue)),
       store: secrets,
@@ -199,7 +186,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     ...base,
     events,
     operatorNamespace: options.namespace,
-    namespaces: options.namespaces,
+    namespaces: served,
     authorities,
     caSecrets,
     catalogue,
@@ -215,27 +202,19 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     claims: certificateController.claims,
     limit: options.maxRestarts,
   });
-  // Not among the caches that everything waits for: it is of no use to certificates, and may not be permitted.
-  const inventory = options.watchPods ? watchPods() : undefined;
-  // Nor are these: certificates must go on where the kind or the permission is not there yet, as in the middle of an upgrade.
-  const policyReflector = createReflector({
+  const optional = wireOptionalCaches({
     ...base,
-    name: 'mtlspolicies',
-    resource: kindResource(mtlsPolicyKind),
-    // Those for the whole mesh are in the operator's own namespace.
-    namespaces: options.namespaces === 'all' ? 'all' : [...options.namespaces, options.namespace],
-    decode: decodePolicy,
-    store: policies,
-  });
-  const policyController = new PolicyController({
-    ...base,
-    meshNamespace: options.namespace,
-    policies,
-    pods,
-    services,
-    knowsPods: (namespace) =>
-      inventory?.reflectors.every((reflector) => reflector.hasSynced()) === true &&
-      (namespace === undefined || options.namespaces === 'all' || options.namespaces.includes(namespace)),
+    events,
+    operatorNamespace: options.namespace,
+    namespaces: served,
+    clusterDomain: options.clusterDomain,
+    watchPods: options.watchPods,
+    mesh: options.mesh,
+    certificates,
+    secrets,
+    claims: certificateController.claims,
+    catalogue,
+    isTerminating: (namespace) => namespaces.get(namespace)?.terminating === true,
   });
   namespaces.subscribe(({ key, before, after }) => {
     if (JSON.stringify(before?.labels) !== JSON.stringify(after?.labels)) certificateController.namespaceChanged(key);
@@ -246,7 +225,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
   });
 
   const quiet = new Quiet({ clock, onQuiet: collectGarbage });
-  for (const store of [certificates, secrets, pods]) store.subscribe(() => quiet.note());
+  for (const store of [certificates, secrets, optional.pods]) store.subscribe(() => quiet.note());
 
   let leading = false;
   const health = await serveHealth({
@@ -264,7 +243,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     moreMetrics: function* () {
       yield* authorityController.series();
       yield* certificateSeries(() => certificateController.times());
-      if (inventory !== undefined) yield* inventory.controller.series();
+      yield* optional.series();
     },
   });
 
@@ -281,7 +260,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
       log.warn({ milliseconds }, 'the wall clock has jumped, looking at everything anew');
       for (const authority of authorities.keys()) authorityController.wake(authority);
       certificateController.wakeAll();
-      policyController.wakeAll();
+      optional.wakeAll();
     });
     let certificatesDone: Promise<unknown> = Promise.resolve();
     await new Promise<void>((resolve, reject) => {
@@ -290,8 +269,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
           certificatesDone = Promise.all([
             certificateController.run(leadSignal),
             restartController.run(leadSignal),
-            inventory?.controller.run(leadSignal, inventory.podsSynced),
-            policyController.run(leadSignal, policyReflector.synced, inventory?.synced),
+            optional.run(leadSignal),
           ]);
         })
         .then(() => certificatesDone)
@@ -302,38 +280,10 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
 
   return { healthPort: health.port, ended: run() };
 
-  function watchPods() {
-    const controller = new InventoryController({
-      ...base,
-      certificates,
-      secrets,
-      pods,
-      claims: certificateController.claims,
-    });
-    const podReflector = createReflector({
-      ...base,
-      name: 'pods',
-      resource: PODS,
-      namespaces: options.namespaces,
-      decode: decodePod,
-      store: pods,
-    });
-    const serviceReflector = createReflector({
-      ...base,
-      name: 'services',
-      resource: SERVICES,
-      namespaces: options.namespaces,
-      decode: decodeService,
-      store: services,
-    });
-    const synced = Promise.all([podReflector.synced, serviceReflector.synced]);
-    return { controller, reflectors: [podReflector, serviceReflector], podsSynced: podReflector.synced, synced };
-  }
-
   async function run(): Promise<'released' | 'lost'> {
     // The caches outlive the leader's work: what is in flight at the end still reads them.
     const caches = new AbortController();
-    const all = [...reflectors, policyReflector, ...(inventory?.reflectors ?? [])];
+    const all = [...reflectors, ...optional.reflectors];
     const reflecting = Promise.all(all.map((reflector) => reflector.run(caches.signal)));
     try {
       await orAborted(Promise.all(reflectors.map((reflector) => reflector.synced)), signal);
@@ -364,6 +314,11 @@ async function close(health: HealthServer, transport: Transport): Promise<void> 
   await transport.close();
 }
 
+/** With sidecars the operator's own namespace, too: proxy-api has its certificate there. */
+function servedNamespaces({ mesh, namespace, namespaces }: OperatorOptions): readonly string[] | 'all' {
+  return mesh === undefined || namespaces === 'all' ? namespaces : [...new Set([...namespaces, namespace])];
+}
+
 /** Resolves when the promise does or the signal aborts. */
 async function orAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
@@ -392,7 +347,11 @@ function rootsOf(catalogue: AuthorityCatalogue): ParsedCertificate[] {
 
 function decodeNamespace(object: unknown): { key: string; value: NamespaceRecord } {
   const metadata = asRecord(asRecord(object)['metadata']);
-  const value = { resourceVersion: String(metadata['resourceVersion']), labels: { ...stringMap(metadata['labels']) } };
+  const value: NamespaceRecord = {
+    resourceVersion: String(metadata['resourceVersion']),
+    labels: { ...stringMap(metadata['labels']) },
+    terminating: metadata['deletionTimestamp'] !== undefined,
+  };
   return { key: String(metadata['name']), value };
 }
 

@@ -7,6 +7,8 @@ import {
   authorityEventRules,
   clusterRules,
   inventoryRules,
+  meshClusterRules,
+  meshRules,
   ownNamespaceRules,
   restartRules,
   servedRules,
@@ -110,6 +112,8 @@ describe('the operator’s permissions', () => {
     ...servedRules,
     ...restartRules,
     ...inventoryRules,
+    ...meshRules,
+    ...meshClusterRules,
     ...ownNamespaceRules,
     ...authorityEventRules,
   ];

@@ -33,10 +33,13 @@ export {
   annotations,
   FIELD_MANAGER,
   injectionValues,
+  LONGEST_OBJECT_NAME,
   labels,
+  managers,
   OPERATOR_LEASE,
   purposes,
   restartedForKey,
+  SIDECAR_SECRET_PREFIX,
 } from './labels.ts';
 export { InvalidObjectError, type ObjectMeta } from './metadata.ts';
 export { DEFAULT_MODE, higher, isBelow, lower, type Mode, modes } from './modes.ts';
@@ -66,7 +69,7 @@ export {
   type OutputType,
   outputTypes,
 } from './outputs.ts';
-export { operatorAccount } from './rbac.ts';
+export { operatorAccount, WEBHOOK_CONFIGURATION } from './rbac.ts';
 export { type RestartKind, type RestartTarget, resourceOfKind, restartKinds } from './restart.ts';
 export { defaultKeySize, type KeyAlgorithm } from './shared.ts';
 export { iso, parseTime } from './time.ts';

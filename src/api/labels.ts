@@ -20,7 +20,19 @@ export const labels = {
    * its namespace's.
    */
   injection: key('injection'),
+  /**
+   * On a WorkloadCertificate that the operator made by itself, and keeps as it made it. Whoever takes it off takes the object
+   * over. Values: `managers`.
+   */
+  managedBy: key('managed-by'),
 } as const;
+
+export const managers = { operator: 'operator' } as const;
+
+/** Name of the Secret, and of its WorkloadCertificate, that sidecars of a service account read: this and the account. */
+export const SIDECAR_SECRET_PREFIX = 'mtls-proxy-';
+/** The longest name that the API server allows; behind a longer one stands its digest. */
+export const LONGEST_OBJECT_NAME = 253;
 
 export const injectionValues = { enabled: 'enabled', disabled: 'disabled' } as const;
 

@@ -12,6 +12,7 @@ export interface PolicyRule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
 }
 
 /** A permission of the operator, and what it is needed for. */
@@ -129,6 +130,36 @@ export const proxyApiRules: readonly ReasonedRule[] = [
   {
     why: 'The modes that proxies are rendered from.',
     rule: { apiGroups: [GROUP], resources: [mtlsr], verbs: ['list', 'watch'] },
+  },
+];
+
+/** Name of the MutatingWebhookConfiguration by which pods get their sidecars, unless the operator is told another. */
+export const WEBHOOK_CONFIGURATION = 'mtls-operator';
+
+/**
+ * In the namespaces that are served and the operator's own, for sidecars (--mesh): beside `inventoryRules`, by which it knows the
+ * pods.
+ */
+export const meshRules: readonly ReasonedRule[] = [
+  {
+    why:
+      'To make the WorkloadCertificate of each service account whose pods have a sidecar, put it right where it was edited, and ' +
+      'remove it when it has been unused for long. RBAC cannot narrow this to our own; the operator leaves alone what does not carry ' +
+      'its label, and the admission policy refuses it every other identity.',
+    rule: { apiGroups: [GROUP], resources: [wcert], verbs: ['create', 'patch', 'delete'] },
+  },
+];
+
+/** For sidecars (--mesh): what has no namespace. */
+export const meshClusterRules: readonly ReasonedRule[] = [
+  {
+    why: 'To keep the roots by which the API server verifies our webhook those of the authority: a patch of caBundle.',
+    rule: {
+      apiGroups: ['admissionregistration.k8s.io'],
+      resources: ['mutatingwebhookconfigurations'],
+      verbs: ['list', 'watch', 'patch'],
+      resourceNames: [WEBHOOK_CONFIGURATION],
+    },
   },
 ];
 

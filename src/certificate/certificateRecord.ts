@@ -2,6 +2,8 @@
 import {
   annotations,
   InvalidObjectError,
+  labels,
+  managers,
   parseWorkloadCertificate,
   type WorkloadCertificate,
   type WorkloadCertificateStatus,
@@ -34,6 +36,8 @@ export interface CertificateRecord {
   readonly restarts: boolean;
   /** Whether the status tells of pods that use the Secret. */
   readonly consumers: boolean;
+  /** Whether the operator made it by itself. */
+  readonly managed: boolean;
 }
 
 /** The status of an object that nobody has looked at yet. */
@@ -63,6 +67,7 @@ export function decodeCertificate(object: unknown): { key: string; value: Certif
     ready: conditionOf(status, 'Ready') === 'True',
     restarts: asRecord(spec)['restart'] !== undefined || conditionOf(status, 'Restarted') !== undefined,
     consumers: property(status, 'consumers') !== undefined,
+    managed: stringAt(metadata['labels'], labels.managedBy) === managers.operator,
   };
   return { key: `${namespace}/${name}`, value };
 }

@@ -1,5 +1,6 @@
 /** What is added to a pod: pure. */
 import { hash } from 'node:crypto';
+import { LONGEST_OBJECT_NAME, SIDECAR_SECRET_PREFIX } from '../api/index.ts';
 import { bootstrap, loopbackSources, proxyPaths, proxyPorts, READY_PATH } from '../envoy/index.ts';
 import type { Wishes } from './annotations.ts';
 import type { Container } from './pod.ts';
@@ -11,8 +12,10 @@ export const volumeNames = { identity: 'mtls-identity', proxy: 'mtls-proxy' } as
 
 /** Secret with the certificate of a service account; the operator makes a WorkloadCertificate of this name. */
 export function identitySecretName(serviceAccount: string): string {
-  const name = `mtls-proxy-${serviceAccount}`;
-  return name.length <= 253 ? name : `${name.slice(0, 242)}-${hash('sha256', serviceAccount).slice(0, 10)}`;
+  const name = `${SIDECAR_SECRET_PREFIX}${serviceAccount}`;
+  if (name.length <= LONGEST_OBJECT_NAME) return name;
+  const digest = hash('sha256', serviceAccount).slice(0, 10);
+  return `${name.slice(0, LONGEST_OBJECT_NAME - digest.length - 1)}-${digest}`;
 }
 
 /**

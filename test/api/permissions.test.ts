@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { labels, managers } from '../../src/api/index.ts';
 import { operatorAccount } from '../../src/api/rbac.ts';
+import { identitySecretName } from '../../src/inject/index.ts';
 import type { Cluster, KubectlOptions, User } from '../cluster/index.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { testAdmission } from './admission.ts';
@@ -70,8 +72,65 @@ describe('the roles of every cluster', () => {
 });
 
 describe('the operator', () => {
-  test('is exempt from the policy', async () => {
-    await put('create', certificate('by-operator', { serviceAccountName: 'web' }), operator);
+  /** What the operator makes for the sidecars of an account. */
+  const forSidecars = (account: string, spec: object = {}, name = identitySecretName(account)) => ({
+    ...certificate(name, {}),
+    metadata: { name, namespace: 'shop', labels: { [labels.managedBy]: managers.operator } },
+    spec: { secretName: name, serviceAccountName: account, outputs: [{ type: 'EnvoySDS' }], ...spec },
+  });
+
+  test.each([
+    ['an account', 'web'],
+    ['an account with the longest name', 'a'.repeat(253)],
+    ['an account whose certificate has the longest name', 'b'.repeat(242)],
+    ['an account whose certificate has a name that is one too long', 'c'.repeat(243)],
+  ])('may make what sidecars of %s need', async (_, account) => {
+    const object = forSidecars(account);
+    await put('create', object, operator);
+    await put('replace', { ...object, spec: { ...object.spec, duration: '12h' } }, operator);
+  });
+
+  const other = 'cart';
+  test.each([
+    ['under another name', forSidecars(other, {}, 'cart')],
+    ['under the name for another account', forSidecars(other, {}, identitySecretName('stolen'))],
+    [
+      'under a name of which only the beginning is right',
+      forSidecars(other, {}, `${identitySecretName(other)}-0123456789`),
+    ],
+    ['into another Secret', forSidecars(other, { secretName: 'elsewhere' })],
+    ['in a Secret that others copy', forSidecars(other, { secretTemplate: { annotations: { 'a.example/to': 'b' } } })],
+    ['by another authority', forSidecars(other, { authorityRef: { name: 'corporate' } })],
+    [
+      'under a long name that is not the one for the account',
+      forSidecars('d'.repeat(250), {}, `mtls-proxy-${'e'.repeat(231)}-0123456789`),
+    ],
+  ])('may not have the identity of an account %s', async (_, object) => {
+    await expect(put('create', object, operator)).rejects.toThrow('may not have the identity of the service account');
+  });
+
+  test('may make any certificate in its own namespace, where it has the keys of the CAs', async () => {
+    const role = ['create', 'role', 'operating', '-n', operatorAccount.namespace, ...writing];
+    await cluster.kubectl(role);
+    await cluster.kubectl([
+      ...['create', 'rolebinding', 'operating', '-n', operatorAccount.namespace, '--role=operating'],
+      `--serviceaccount=${operatorAccount.namespace}:${operatorAccount.name}`,
+    ]);
+    const metadata = { name: 'proxy-api', namespace: operatorAccount.namespace };
+    await put('create', { ...certificate('proxy-api', { serviceAccountName: 'proxy-api' }), metadata }, operator);
+  });
+
+  test('is the only one who may: others get no identity by the form of what they write', async () => {
+    const writer = { as: { name: 'writer' } };
+    await users.grant('writer', '--user=writer', ...writing);
+    await waitFor('the role to be known', () => may(writer, 'create', 'wcert', '-n', 'shop'));
+    const refused = put('create', forSidecars('stolen'), writer);
+    await expect(refused).rejects.toThrow('writer may not have the identity of the service account stolen');
+    await put('create', certificate(identitySecretName('stolen'), {}), writer);
+    await expect(put('replace', forSidecars('stolen'), writer)).rejects.toThrow('writer may not have the identity');
+    // Nor by an edit of the operator's own.
+    const elsewhere = forSidecars('web', { secretName: 'mine' });
+    await expect(put('replace', elsewhere, writer)).rejects.toThrow('writer may not have the identity');
   });
 
   test.each([
@@ -97,8 +156,11 @@ describe('the operator', () => {
 
   test.each([
     ['patch', 'secrets'],
+    // With --mesh only.
+    ['create', 'wcert'],
     ['delete', 'wcert'],
     ['patch', 'wcert'],
+    ['list', 'mutatingwebhookconfigurations.admissionregistration.k8s.io'],
     ['delete', 'mca'],
     ['patch', 'mtlsp'],
     ['delete', 'mtlsr'],

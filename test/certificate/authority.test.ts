@@ -163,6 +163,7 @@ describe('the issuing CA', () => {
         workers: 1,
         maxRestarts: 10,
         watchPods: false,
+        mesh: undefined,
         healthPort: 0,
         healthHost: '127.0.0.1',
         version: 'test',

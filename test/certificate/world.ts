@@ -31,7 +31,7 @@ export { waitFor } from '../support/waitFor.ts';
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 type Labels = Readonly<Record<string, string>>;
 
-/** One write of the operator, from the audit log. */
+/** One request of the operator, from the audit log. */
 export interface Write {
   readonly verb: string;
   /** As in `secrets` or `workloadcertificates/status`. */
@@ -83,10 +83,15 @@ export class World implements AsyncDisposable {
     this.#flags = flags;
   }
 
-  static async start(flags: readonly string[] = ['--create-default-authority']): Promise<World> {
+  /** @param prepare what is done before the operator starts, e.g. what `grantToOperator` does. */
+  static async start(
+    flags: readonly string[] = ['--create-default-authority'],
+    prepare: (cluster: Cluster) => Promise<void> = () => Promise.resolve(),
+  ): Promise<World> {
     const world = new World(await startCluster(), await makeWorkspace(), flags);
     try {
       await installOperator(world.cluster);
+      await prepare(world.cluster);
       await world.startOperator();
       return world;
     } catch (error) {
@@ -352,13 +357,18 @@ export class World implements AsyncDisposable {
 
   /** Every write of the operator since then, other than to its Lease. */
   async writesSince(mark: number): Promise<Write[]> {
+    const requests = await this.requestsSince(mark);
+    return requests.filter(({ resource, verb }) => !['get', 'list', 'watch'].includes(verb) && resource !== 'leases');
+  }
+
+  /** Everything that the operator has asked of the API server since then; a watch once it has ended. */
+  async requestsSince(mark: number): Promise<Write[]> {
     const text = (await readFile(this.cluster.auditLog)).subarray(mark).toString('utf8');
     const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
     return lines.flatMap((line) => {
       if (line === '') return [];
       const { objectRef, responseStatus, stage, user, verb } = auditSchema.parse(JSON.parse(line));
       if (stage !== 'ResponseComplete' || user.username !== operatorUser.name || objectRef === undefined) return [];
-      if (['get', 'list', 'watch'].includes(verb) || objectRef.resource === 'leases') return [];
       const { namespace, name, resource, subresource } = objectRef;
       const whole = subresource === undefined ? resource : `${resource}/${subresource}`;
       return [{ verb, resource: whole, namespace, name, code: responseStatus?.code ?? 0 }];

@@ -55,6 +55,7 @@ const operator = await startOperator(
     workers: 16,
     maxRestarts: 10,
     watchPods: false,
+    mesh: undefined,
     healthPort: 0,
     healthHost: '127.0.0.1',
     version: 'clock test',

@@ -69,6 +69,46 @@
   verbs: [list, watch]
 {{- end }}
 
+{{- define "mtls-operator.rules.mesh" -}}
+# To make the WorkloadCertificate of each service account whose pods have a sidecar, put it right where it was edited,
+# and remove it when it has been unused for long. RBAC cannot narrow this to our own; the operator leaves alone what
+# does not carry its label, and the admission policy refuses it every other identity.
+- apiGroups: [mtls-operator.io]
+  resources: [workloadcertificates]
+  verbs: [create, patch, delete]
+{{- end }}
+
+{{- define "mtls-operator.rules.meshCluster" -}}
+# To keep the roots by which the API server verifies our webhook those of the authority: a patch of caBundle.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [mutatingwebhookconfigurations]
+  verbs: [list, watch, patch]
+  resourceNames: [mtls-operator]
+{{- end }}
+
+{{- define "mtls-operator.rules.proxyApi" -}}
+# Where connections go, and who is there. Of a pod its addresses, account, labels, ports and owner are kept.
+- apiGroups: [""]
+  resources: [pods, services]
+  verbs: [list, watch]
+# The endpoints of Services, as kube-proxy sees them.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+# The zones of nodes: some Services lead to endpoints that are near.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
+# Labels of namespaces say whose pods get a sidecar; get, for one that was made a moment ago.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get, list, watch]
+# The modes that proxies are rendered from.
+- apiGroups: [mtls-operator.io]
+  resources: [mtlsrollouts]
+  verbs: [list, watch]
+{{- end }}
+
 {{- define "mtls-operator.rules.own" -}}
 # One of several replicas leads: the Lease says which.
 - apiGroups: [coordination.k8s.io]
