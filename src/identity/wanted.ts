@@ -55,6 +55,14 @@ export function proxyApiCertificate(proxyApi: ProxyApi, clusterDomain: string): 
   });
 }
 
+/** For the leader, which shows it to proxy-api: peers that know each other by their SPIFFE IDs alone. */
+export function leaderCertificate(namespace: string, account: string): WantedCertificate {
+  return wanted(namespace, leaderSecretName(account), account, { deletionPolicy: 'Retain' });
+}
+
+/** Name of the leader's certificate and Secret, by the operator's service account. */
+export const leaderSecretName = (account: string): string => `${account}-leader`;
+
 function wanted(namespace: string, name: string, account: string, more: object): WantedCertificate {
   const written = {
     secretName: name,

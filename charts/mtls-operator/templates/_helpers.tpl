@@ -85,3 +85,12 @@ app.kubernetes.io/name: {{ include "mtls-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: proxy-api
 {{- end }}
+
+{{/* Labels as a selector: a=b,c=d. */}}
+{{- define "mtls-operator.selectorText" -}}
+{{- $pairs := list }}
+{{- range $key, $value := . }}
+{{- $pairs = append $pairs (printf "%s=%s" $key $value) }}
+{{- end }}
+{{- join "," $pairs }}
+{{- end }}
