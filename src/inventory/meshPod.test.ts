@@ -76,7 +76,11 @@ describe('a pod', () => {
 
 describe('whether a pod was ever started', () => {
   test.each([
-    ['not while its containers wait for the sidecar', { state: { waiting: {} }, restartCount: 0, lastState: {} }, false],
+    [
+      'not while its containers wait for the sidecar',
+      { state: { waiting: {} }, restartCount: 0, lastState: {} },
+      false,
+    ],
     ['while one runs', { state: { running: {} } }, true],
     ['after one has ended', { state: { terminated: {} } }, true],
     ['between two starts', { state: { waiting: {} }, lastState: { terminated: {} } }, true],
@@ -86,7 +90,9 @@ describe('whether a pod was ever started', () => {
   });
 
   test('not by its sidecar alone, or before kubelet has seen it', () => {
-    expect(seen({}, {}, { initContainerStatuses: [{ name: 'mtls-proxy', state: { running: {} } }] })?.started).toBe(false);
+    expect(seen({}, {}, { initContainerStatuses: [{ name: 'mtls-proxy', state: { running: {} } }] })?.started).toBe(
+      false,
+    );
     expect(seen({})?.started).toBe(false);
   });
 });

@@ -99,7 +99,9 @@ function hasStarted(status: unknown): boolean {
   return list(containerStatuses).some(({ state, lastState, restartCount }) => {
     const { running, terminated } = isRecord(state) ? state : {};
     const before = isRecord(lastState) && isRecord(lastState['terminated']);
-    return isRecord(running) || isRecord(terminated) || before || (typeof restartCount === 'number' && restartCount > 0);
+    return (
+      isRecord(running) || isRecord(terminated) || before || (typeof restartCount === 'number' && restartCount > 0)
+    );
   });
 }
 

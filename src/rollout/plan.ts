@@ -2,7 +2,7 @@
  * The record of a namespace as it has to be next: pure, from the record as it stands, what policies ask for, and what proxies have acknowledged. Each workload and each
  * of its ports goes its own way, at its own speed.
  */
-import { type Mode, MOST_WORKLOAD_PORTS, MOST_WORKLOADS, type MTLSRolloutSpec } from '../api/index.ts';
+import { MOST_WORKLOAD_PORTS, MOST_WORKLOADS, type Mode, type MTLSRolloutSpec } from '../api/index.ts';
 import { type Acknowledged, beginning, clientModeIn, type Progress, step } from './step.ts';
 import { together, type Wanted } from './together.ts';
 
