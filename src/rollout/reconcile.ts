@@ -109,10 +109,11 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
       state.phasesSince = undefined;
       if (differs && !(await write(namespace, state, record, next, signal))) return { requeueAt: now + STATUS_PACE };
     }
-    const keys = [...phasesOf(next)].flatMap(([key, phase]) => (phase === 'Draining' ? [key] : []));
-    const drained = draining.next(namespace, new Set(keys));
-    if (drained !== undefined) later(drained);
     const after = rollouts.get(rolloutKey(namespace));
+    // As it is written: the end of a wait that is not written yet must not be forgotten.
+    const unsettled = [...phasesOf(after?.spec ?? next)].flatMap(([key, phase]) => (phase === 'Settled' ? [] : [key]));
+    const drained = draining.next(namespace, new Set(unsettled));
+    if (drained !== undefined) later(drained);
     if (after !== undefined) {
       const waiting = count(namespace, after, next, state.memory, now);
       const statusWait = await say(after, state, { spec: next, workloads, ...waiting }, signal);
