@@ -23,6 +23,8 @@ interface Proxy {
   readonly sketch: PodSketch;
   /** The record of its namespace when its workload had no pod before it: clients that have an older one know no endpoint of it. */
   readonly known: number;
+  /** Which replica of proxy-api it is with. */
+  replica: number;
   /** By which version of each record it acts; undefined: it has not come yet, and is closed. */
   heard: Map<Namespace, number> | undefined;
   /** What the leader was told of that. */
@@ -36,9 +38,8 @@ export class Mesh implements Acknowledgements {
   readonly proxies = new Map<string, Proxy>();
   readonly #pods = new Map<string, PodRecord>();
   readonly #policies = new Map<string, PolicyRecord>();
-  /** The version of each record that the replica configures from, and which of it the leader was told. */
-  readonly #replica = new Map<Namespace, number>(NAMESPACES.map((namespace) => [namespace, 100]));
-  readonly #floor = new Map<Namespace, number>(NAMESPACES.map((namespace) => [namespace, 100]));
+  /** Two of proxy-api: the version of each record that they configure from, and which of it the leader was told. */
+  readonly #replicas = [0, 1].map(() => ({ renders: firstVersions(), told: firstVersions() }));
   readonly #listeners = new Set<() => void>();
   readonly #wanted = new Map<string, PolicySketch>();
   #count = 0;
@@ -58,7 +59,8 @@ export class Mesh implements Acknowledgements {
   }
 
   renderedFrom(namespace: string): string | undefined {
-    return isNamespace(namespace) ? String(this.#floor.get(namespace)) : undefined;
+    if (!isNamespace(namespace)) return undefined;
+    return String(Math.min(...this.#replicas.map(({ told: of }) => of.get(namespace) ?? 0)));
   }
 
   subscribe(listener: () => void): () => void {
@@ -89,16 +91,31 @@ export class Mesh implements Acknowledgements {
     const siblings = [...this.proxies.values()].find((one) => one.namespace === namespace && one.workload === workload);
     const known = siblings?.known ?? this.api.version;
     const key = `${namespace}/${uid}`;
-    this.proxies.set(key, { key, uid, namespace, workload, sketch, known, heard: undefined, reported: undefined });
+    this.proxies.set(key, {
+      key,
+      uid,
+      namespace,
+      workload,
+      sketch,
+      known,
+      replica: 0,
+      heard: undefined,
+      reported: undefined,
+    });
     this.#setPod(key, podRecord(uid, { ...sketch, running: false, started: false }, String(this.#count)));
   }
 
-  /** Its sidecar comes to the replica; kubelet has yet to say so. Without an entry in the record it stays closed. */
-  connect(proxy: Proxy): void {
+  /**
+   * Its sidecar comes to a replica, for the first time or anew; kubelet has yet to say that it runs. Without an entry in the record it stays closed. A replica that lags behind the one
+   * before takes it back to what that knows.
+   */
+  connect(proxy: Proxy, replica: number): void {
     const { namespace, workload } = proxy;
-    const spec = this.api.at(namespace, this.#replica.get(namespace) ?? 0);
-    if (proxy.heard !== undefined || !spec?.workloads?.some(({ name }) => name === workload)) return;
-    proxy.heard = new Map(this.#replica);
+    const { renders } = this.#replica(replica);
+    const spec = this.api.at(namespace, renders.get(namespace) ?? 0);
+    if (proxy.heard === undefined && !spec?.workloads?.some(({ name }) => name === workload)) return;
+    proxy.replica = replica;
+    proxy.heard = new Map(renders);
   }
 
   /** Kubelet says that it runs and is ready. */
@@ -114,21 +131,26 @@ export class Mesh implements Acknowledgements {
     for (const leader of this.leaders) leader.podChanged(key, undefined);
   }
 
-  replicaHears(namespace: Namespace, steps: number): void {
-    this.#replica.set(namespace, this.#later(namespace, this.#replica.get(namespace) ?? 0, steps));
+  replicaHears(replica: number, namespace: Namespace, steps: number): void {
+    const { renders } = this.#replica(replica);
+    renders.set(namespace, this.#later(namespace, renders.get(namespace) ?? 0, steps));
   }
 
   /** Whoever it has given an older record to was told of before. */
-  replicaTells(): void {
-    for (const proxy of this.proxies.values()) this.#report(proxy);
-    for (const [namespace, version] of this.#replica) this.#floor.set(namespace, version);
+  replicaTells(replica: number): void {
+    for (const proxy of this.proxies.values()) if (proxy.replica === replica) this.#report(proxy);
+    const { renders, told: of } = this.#replica(replica);
+    for (const [namespace, version] of renders) of.set(namespace, version);
     this.#tell();
   }
 
   hear(proxy: Proxy, namespace: Namespace, steps: number): void {
     const heard = proxy.heard?.get(namespace);
     if (heard === undefined) return;
-    const next = Math.min(this.#later(namespace, heard, steps), this.#replica.get(namespace) ?? 0);
+    const next = Math.min(
+      this.#later(namespace, heard, steps),
+      this.#replica(proxy.replica).renders.get(namespace) ?? 0,
+    );
     proxy.heard?.set(namespace, Math.max(heard, next));
   }
 
@@ -152,13 +174,13 @@ export class Mesh implements Acknowledgements {
     this.api.faults.length = 0;
     for (let round = 0; round < 40; round++) {
       for (const leader of this.leaders) leader.deliver();
-      for (const namespace of NAMESPACES) this.replicaHears(namespace, 1000);
+      for (const namespace of NAMESPACES) for (const replica of [0, 1]) this.replicaHears(replica, namespace, 1000);
       for (const proxy of this.proxies.values()) {
-        this.connect(proxy);
+        if (proxy.heard === undefined) this.connect(proxy, 0);
         for (const namespace of NAMESPACES) this.hear(proxy, namespace, 1000);
         if (round === 5) this.see(proxy);
       }
-      this.replicaTells();
+      for (const replica of [0, 1]) this.replicaTells(replica);
       await this.clock.advance(600);
       this.check();
     }
@@ -199,6 +221,12 @@ export class Mesh implements Acknowledgements {
     return modes.size > 1 ? 'Permissive' : only;
   }
 
+  #replica(index: number) {
+    const found = this.#replicas[index];
+    if (found === undefined) throw new Error(`there is no replica ${index}`);
+    return found;
+  }
+
   #setPod(key: string, pod: PodRecord): void {
     this.#pods.set(key, pod);
     for (const leader of this.leaders) leader.podChanged(key, pod);
@@ -217,6 +245,10 @@ export class Mesh implements Acknowledgements {
     const after = (this.api.history.get(namespace) ?? []).filter((one) => one.version > version);
     return after[Math.min(steps, after.length) - 1]?.version ?? version;
   }
+}
+
+function firstVersions(): Map<Namespace, number> {
+  return new Map(NAMESPACES.map((namespace) => [namespace, 100]));
 }
 
 function isNamespace(name: string): name is Namespace {
