@@ -43,6 +43,11 @@ const usage = `mtls-operator ${version}
   --proxy-api-service NAME      Service of proxy-api in the operator's namespace, and its certificate there
                                 (default: mtls-operator-proxy-api)
   --proxy-api-account NAME      its service account (default: mtls-operator-proxy-api)
+  --proxy-api-selector A=B,C=D  labels of its pods, which tell the leader of sidecars
+                                (default: app.kubernetes.io/name=mtls-operator,app.kubernetes.io/component=proxy-api)
+  --proxy-api-port PORT         port on which they do (default: 15012)
+  --leader-account NAME         service account of this operator (default: mtls-operator)
+  --drain-seconds N             how long sidecars let connections go on of a mode that has ended (default: 15)
   --webhook-configuration NAME  MutatingWebhookConfiguration that gets the roots of the authority (default: ${WEBHOOK_CONFIGURATION})
   --sidecar-retention DURATION  how long the certificate of a service account is kept that no pod with a sidecar has (default: 1h)
   --health-port PORT            /healthz, /readyz and /metrics (default: 8080; 0 takes a free one)
@@ -67,6 +72,13 @@ const { values } = parseArgs({
     'proxy-api-service': { type: 'string', default: 'mtls-operator-proxy-api' },
     'proxy-api-account': { type: 'string', default: 'mtls-operator-proxy-api' },
     'webhook-configuration': { type: 'string', default: WEBHOOK_CONFIGURATION },
+    'proxy-api-selector': {
+      type: 'string',
+      default: 'app.kubernetes.io/name=mtls-operator,app.kubernetes.io/component=proxy-api',
+    },
+    'proxy-api-port': { type: 'string', default: '15012' },
+    'leader-account': { type: 'string', default: 'mtls-operator' },
+    'drain-seconds': { type: 'string', default: '15' },
     'sidecar-retention': { type: 'string', default: '1h' },
     'health-port': { type: 'string', default: '8080' },
     'health-host': { type: 'string' },
@@ -107,6 +119,10 @@ try {
         ? {
             proxyApiService: values['proxy-api-service'],
             proxyApiAccount: values['proxy-api-account'],
+            proxyApiSelector: labelsOf('proxy-api-selector', values['proxy-api-selector']),
+            proxyApiPort: number('proxy-api-port', values['proxy-api-port'], 1, 65_535),
+            leaderAccount: values['leader-account'],
+            drainSeconds: number('drain-seconds', values['drain-seconds'], 1, 3_600),
             webhookConfiguration: values['webhook-configuration'],
             retention: milliseconds('sidecar-retention', values['sidecar-retention']),
           }
@@ -134,6 +150,13 @@ function number(flag: string, text: string, least: number, most: number): number
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
   throw new Error(`--${flag} is ${JSON.stringify(text)}: give a number from ${least} to ${most}`);
+}
+
+function labelsOf(flag: string, text: string): Record<string, string> {
+  const pairs = text.split(',').map((pair) => pair.split('='));
+  if (pairs.every(([name = '', value, ...rest]) => name !== '' && value !== undefined && rest.length === 0))
+    return Object.fromEntries(pairs.map(([name = '', value = '']) => [name, value]));
+  throw new Error(`--${flag} is ${JSON.stringify(text)}: write labels as in app=web,tier=front`);
 }
 
 function milliseconds(flag: string, text: string): number {

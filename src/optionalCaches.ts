@@ -2,12 +2,16 @@
  * Wires what certificates never wait for: policies, pods and Services, and what sidecars need. Their kind or their permission may not be there, as in the
  * middle of an upgrade.
  */
-import { GROUP, type Kind, mtlsPolicyKind, VERSION } from './api/index.ts';
+import { GROUP, type Kind, mtlsPolicyKind, mtlsRolloutKind, VERSION } from './api/index.ts';
 import type { AuthorityCatalogue } from './authority/index.ts';
 import type { CertificateRecord, Claims, SecretRecord } from './certificate/index.ts';
 import {
   decodeWebhooks,
   IdentityController,
+  LeaderIdentitySource,
+  leaderCertificate,
+  leaderSecretName,
+  MESH_AUTHORITY,
   proxyApiCertificate,
   WEBHOOK_CONFIGURATIONS,
   WebhookController,
@@ -32,7 +36,10 @@ import {
   Store,
   type Transport,
 } from './kube/index.ts';
-import { decodePolicy, PolicyController, type PolicyRecord } from './policy/index.ts';
+import { spiffeId } from './pki/index.ts';
+import { decodePolicy, type Enforcement, PolicyController, type PolicyRecord } from './policy/index.ts';
+import { Replicas } from './replicas/index.ts';
+import { decodeRollout, RolloutController, type RolloutRecord } from './rollout/index.ts';
 
 /** What an operator needs to know for sidecars. */
 export interface MeshOptions {
@@ -42,6 +49,13 @@ export interface MeshOptions {
   readonly proxyApiAccount: string;
   /** Name of the MutatingWebhookConfiguration that has the roots of the authority. */
   readonly webhookConfiguration: string;
+  /** Labels of proxy-api's pods, and the port on which they tell of proxies. */
+  readonly proxyApiSelector: Readonly<Record<string, string>>;
+  readonly proxyApiPort: number;
+  /** Service account of the operator itself. */
+  readonly leaderAccount: string;
+  /** How long sidecars let connections of a mode go on that has ended. */
+  readonly drainSeconds: number;
   /** How long (ms) the certificate of a service account is kept that no pod with a sidecar has. */
   readonly retention: number;
 }
@@ -86,12 +100,16 @@ export function wireOptionalCaches(options: OptionalCachesOptions): OptionalCach
   const services = new Store<ServiceRecord>({ log });
   const inventory =
     options.watchPods || options.mesh !== undefined ? wireInventory(options, pods, services) : undefined;
-  const policy = wirePolicies(options, pods, services, (namespace) => {
+  const enforcement: Enforcement | undefined =
+    options.mesh === undefined ? undefined : { of: (key) => mesh?.rollouts.enforcement.of(key) };
+  const policy = wirePolicies(options, pods, services, enforcement, (namespace) => {
     const known = inventory?.reflectors.every((reflector) => reflector.hasSynced()) === true;
     return known && (namespace === undefined || namespaces === 'all' || namespaces.includes(namespace));
   });
   const mesh =
-    options.mesh === undefined ? undefined : wireMesh(options, { ...options.mesh, namespace: operatorNamespace }, pods);
+    options.mesh === undefined
+      ? undefined
+      : wireMesh(options, { ...options.mesh, namespace: operatorNamespace }, pods, policy);
   return {
     reflectors: [policy.reflector, ...(inventory?.reflectors ?? []), ...(mesh?.reflectors ?? [])],
     pods,
@@ -99,10 +117,12 @@ export function wireOptionalCaches(options: OptionalCachesOptions): OptionalCach
       Promise.all([
         inventory?.controller.run(signal, inventory.podsSynced),
         policy.controller.run(signal, policy.reflector.synced, inventory?.synced),
-        inventory && mesh?.identities.run(signal, inventory.podsSynced),
-        mesh?.webhooks.run(signal),
+        inventory && mesh?.run(signal, inventory.podsSynced),
       ]),
-    wakeAll: () => policy.controller.wakeAll(),
+    wakeAll: () => {
+      policy.controller.wakeAll();
+      mesh?.rollouts.wakeAll();
+    },
     *series() {
       if (inventory !== undefined) yield* inventory.controller.series();
     },
@@ -136,6 +156,7 @@ function wirePolicies(
   options: OptionalCachesOptions,
   pods: Store<PodRecord>,
   services: Store<ServiceRecord>,
+  enforcement: Enforcement | undefined,
   knowsPods: (namespace: string | undefined) => boolean,
 ) {
   const { log, namespaces, operatorNamespace } = options;
@@ -155,27 +176,55 @@ function wirePolicies(
     policies,
     pods,
     services,
+    enforcement,
     knowsPods,
   });
-  return { controller, reflector };
+  return { controller, policies, reflector };
 }
 
 function wireMesh(
   options: OptionalCachesOptions,
   mesh: MeshOptions & { readonly namespace: string },
   pods: Store<PodRecord>,
+  policy: ReturnType<typeof wirePolicies>,
 ) {
-  const { clusterDomain, log } = options;
+  const { catalogue, clusterDomain, log, secrets } = options;
+  const { leaderAccount, namespace } = mesh;
   const configurations = new Store<WebhooksRecord>({ log });
-  const proxyApi = { namespace: mesh.namespace, service: mesh.proxyApiService, account: mesh.proxyApiAccount };
+  const records = new Store<RolloutRecord>({ log });
+  const proxyApi = { namespace, service: mesh.proxyApiService, account: mesh.proxyApiAccount };
   const identities = new IdentityController({
     ...options,
     pods,
-    always: [proxyApiCertificate(proxyApi, clusterDomain)],
+    always: [proxyApiCertificate(proxyApi, clusterDomain), leaderCertificate(namespace, leaderAccount)],
     retention: mesh.retention,
   });
   const webhooks = new WebhookController({ ...options, configurations });
-  const reflector = createReflector({
+  const leader = new LeaderIdentitySource({ ...options, namespace, name: leaderSecretName(leaderAccount), secrets });
+  const replicas = new Replicas({
+    ...options,
+    pods,
+    namespace,
+    labels: mesh.proxyApiSelector,
+    port: mesh.proxyApiPort,
+    spiffeId: () => {
+      const trustDomain = catalogue.get(MESH_AUTHORITY)?.spec.trustDomain;
+      return trustDomain && spiffeId({ trustDomain, namespace, serviceAccountName: mesh.proxyApiAccount });
+    },
+    identity: () => leader.current,
+  });
+  const rollouts = new RolloutController({
+    ...options,
+    meshNamespace: namespace,
+    pods,
+    policies: policy.policies,
+    rollouts: records,
+    index: policy.controller.index,
+    acknowledgements: replicas,
+    drainSeconds: mesh.drainSeconds,
+    onEnforcement: (policies) => policy.controller.proxiesChanged(policies),
+  });
+  const webhookReflector = createReflector({
     ...options,
     name: 'webhooks',
     resource: WEBHOOK_CONFIGURATIONS,
@@ -185,5 +234,23 @@ function wireMesh(
     decode: decodeWebhooks,
     store: configurations,
   });
-  return { identities, webhooks, reflectors: [reflector] };
+  const recordReflector = createReflector({
+    ...options,
+    name: 'mtlsrollouts',
+    resource: kindResource(mtlsRolloutKind),
+    decode: decodeRollout,
+    store: records,
+  });
+  return {
+    rollouts,
+    reflectors: [webhookReflector, recordReflector],
+    run: (signal: AbortSignal, podsSynced: Promise<unknown>): Promise<unknown> =>
+      Promise.all([
+        identities.run(signal, podsSynced),
+        webhooks.run(signal),
+        leader.run(signal),
+        replicas.run(signal),
+        rollouts.run(signal, Promise.all([podsSynced, policy.reflector.synced, recordReflector.synced])),
+      ]),
+  };
 }

@@ -12,6 +12,7 @@ import {
   proxyApiRules,
   type ReasonedRule,
   restartRules,
+  rolloutRules,
   servedRules,
 } from './rbac.ts';
 import { yamlText } from './yamlFile.ts';
@@ -44,6 +45,7 @@ const ruleSets: Readonly<Record<string, readonly ReasonedRule[]>> = {
   inventory: inventoryRules,
   mesh: meshRules,
   meshCluster: meshClusterRules,
+  rollout: rolloutRules,
   proxyApi: proxyApiRules,
   own: ownNamespaceRules,
   authorityEvents: authorityEventRules,

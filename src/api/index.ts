@@ -53,10 +53,15 @@ export {
   type Scope,
 } from './mtlsPolicy.ts';
 export {
+  MOST_WORKLOAD_PORTS,
+  MOST_WORKLOADS,
   type MTLSRollout,
   type MTLSRolloutSpec,
+  type MTLSRolloutStatus,
   mtlsRolloutSpecSchema,
+  mtlsRolloutStatusSchema,
   parseMTLSRollout,
+  ROLLOUT_NAME,
   type RolloutPhase,
 } from './mtlsRollout.ts';
 export type { NameRule } from './nameRules.ts';

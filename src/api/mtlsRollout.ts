@@ -9,6 +9,12 @@ import { TIME_MAX_LENGTH } from './time.ts';
 
 export const rolloutPhases = ['Waiting', 'Clients', 'Servers', 'Draining', 'Settled'] as const;
 export type RolloutPhase = (typeof rolloutPhases)[number];
+/** The one record of a namespace. Objects of another name mean nothing. */
+export const ROLLOUT_NAME = 'default';
+/** Entries that a record holds, as its schema says. */
+export const MOST_WORKLOADS = 4096;
+export const MOST_WORKLOAD_PORTS = 128;
+
 export const clientModes = ['MutualTLS', 'Plaintext'] as const;
 
 const switchFields = {
@@ -27,7 +33,7 @@ const switchFields = {
 const portsField = mapField(
   z.object({ port: field(z.int().min(1).max(65_535), 'Number of the container port.'), ...switchFields }),
   'port',
-  { max: 128 },
+  { max: MOST_WORKLOAD_PORTS },
   'Ports that differ, or are declared by pods.',
 );
 
@@ -39,7 +45,7 @@ const workloadsField = mapField(
     ports: portsField.optional(),
   }),
   ['kind', 'name'],
-  { max: 4096 },
+  { max: MOST_WORKLOADS },
   'How far each workload is: for every port without an entry of its own, and for each of its ports.',
 );
 
@@ -49,7 +55,10 @@ export const mtlsRolloutSpecSchema = field(
 );
 
 export const mtlsRolloutStatusSchema = z.object({
-  conditions: conditionsField('Settled: every port is in the mode that policies ask for.').optional(),
+  conditions: conditionsField(
+    `Settled: every port is in the mode that policies ask for. Only there while something is to be said: Repaired, the record could not
+    be read or was changed by hand, and was put right.`,
+  ).optional(),
   observedGeneration: observedGenerationField.optional(),
 });
 

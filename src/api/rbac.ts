@@ -163,6 +163,20 @@ export const meshClusterRules: readonly ReasonedRule[] = [
   },
 ];
 
+/** In the namespaces that are served, where pods get sidecars: the leader's record of how far each port is switched. */
+export const rolloutRules: readonly ReasonedRule[] = [
+  {
+    why:
+      'To keep the record of a namespace, which proxies are configured from: made with its first pod that has a sidecar, removed with the last. Written whole ' +
+      'and bound to the version that was read, so that a former leader changes nothing; there is no patch.',
+    rule: { apiGroups: [GROUP], resources: [mtlsr], verbs: ['list', 'watch', 'create', 'update', 'delete'] },
+  },
+  {
+    why: 'To say what a switch waits for: a merge patch of status.',
+    rule: { apiGroups: [GROUP], resources: [`${mtlsr}/status`], verbs: ['patch'] },
+  },
+];
+
 /** In the operator's own namespace, whatever else is served. */
 export const ownNamespaceRules: readonly ReasonedRule[] = [
   {

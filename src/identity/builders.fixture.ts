@@ -13,6 +13,7 @@ export function pod(account: string, { sidecar = true }: { readonly sidecar?: bo
       node: '',
       addresses: [],
       ready: false,
+      started: false,
       sidecar: sidecar ? { serverFirst: [], inboundExcluded: [], probes: '[]', running: false } : undefined,
     },
   };

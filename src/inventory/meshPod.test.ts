@@ -74,6 +74,29 @@ describe('a pod', () => {
   });
 });
 
+describe('whether a pod was ever started', () => {
+  test.each([
+    [
+      'not while its containers wait for the sidecar',
+      { state: { waiting: {} }, restartCount: 0, lastState: {} },
+      false,
+    ],
+    ['while one runs', { state: { running: {} } }, true],
+    ['after one has ended', { state: { terminated: {} } }, true],
+    ['between two starts', { state: { waiting: {} }, lastState: { terminated: {} } }, true],
+    ['between two starts, as the count alone tells', { state: { waiting: {} }, restartCount: 2 }, true],
+  ])('%s', (_, container, expected) => {
+    expect(seen({}, {}, { containerStatuses: [{ name: 'main', ...container }] })?.started).toBe(expected);
+  });
+
+  test('not by its sidecar alone, or before kubelet has seen it', () => {
+    expect(seen({}, {}, { initContainerStatuses: [{ name: 'mtls-proxy', state: { running: {} } }] })?.started).toBe(
+      false,
+    );
+    expect(seen({})?.started).toBe(false);
+  });
+});
+
 describe('a sidecar', () => {
   const container = {
     name: 'main',

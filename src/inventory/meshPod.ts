@@ -35,6 +35,8 @@ export interface MeshPod {
   /** None until it has a network. */
   readonly addresses: readonly string[];
   readonly ready: boolean;
+  /** One of its own containers has been started: it may have been ready, and somebody may have spoken to it. */
+  readonly started: boolean;
   readonly sidecar: Sidecar | undefined;
 }
 
@@ -52,6 +54,7 @@ export function meshPodOf(object: Readonly<Record<string, unknown>>): MeshPod | 
     node: intern(stringAt(spec, 'nodeName') ?? ''),
     addresses: addressesOf(status),
     ready: isReady(status),
+    started: hasStarted(status),
     sidecar: sidecarOf(object, spec, status),
   };
 }
@@ -88,6 +91,18 @@ function addressesOf(status: unknown): readonly string[] {
 function isReady(status: unknown): boolean {
   const { conditions } = isRecord(status) ? status : {};
   return list(conditions).some(({ type, status: value }) => type === 'Ready' && value === 'True');
+}
+
+/** Its containers wait until its sidecars are ready. What waits for its next start has been started before. */
+function hasStarted(status: unknown): boolean {
+  const { containerStatuses } = isRecord(status) ? status : {};
+  return list(containerStatuses).some(({ state, lastState, restartCount }) => {
+    const { running, terminated } = isRecord(state) ? state : {};
+    const before = isRecord(lastState) && isRecord(lastState['terminated']);
+    return (
+      isRecord(running) || isRecord(terminated) || before || (typeof restartCount === 'number' && restartCount > 0)
+    );
+  });
 }
 
 function sidecarOf(object: unknown, spec: Readonly<Record<string, unknown>>, status: unknown): Sidecar | undefined {

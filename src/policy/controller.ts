@@ -27,6 +27,8 @@ const namespaceOf = (key: string): string => key.slice(0, key.indexOf('/'));
 
 /** Pods come and go in numbers: what they mean for policies is told once in so long (ms). */
 const DEBOUNCE = 5_000;
+/** The same, for proxies that acknowledge: many in a moment, and somebody is waiting for the last. */
+const PROXIES_DEBOUNCE = 500;
 /** For all policies together: one write in so long (ms), after the first few. */
 const PACE = 20;
 const BURST = 50;
@@ -41,6 +43,8 @@ export class PolicyController {
   readonly #queue: WorkQueue;
   /** Namespaces in which pods or Services have changed. */
   readonly #pending: DueTimes;
+  /** Policies of which proxies have told something. */
+  readonly #pendingProxies: DueTimes;
   #running = false;
 
   constructor(options: PolicyControllerOptions) {
@@ -49,6 +53,7 @@ export class PolicyController {
     this.index = new EffectiveIndex(meshNamespace);
     this.#queue = new WorkQueue({ name: 'policy', clock, metrics, maxDelayMs: LONGEST_RETRY });
     this.#pending = new DueTimes({ clock, onDue: (namespace) => this.#wake(namespace), scale: 'monotonic' });
+    this.#pendingProxies = new DueTimes({ clock, onDue: (key) => this.#queue.add(key), scale: 'monotonic' });
     policies.subscribe((change) => this.#policyChanged(change));
     pods.subscribe((change) => this.#podChanged(change));
     services.subscribe(({ key }) => this.#later(namespaceOf(key)));
@@ -84,6 +89,16 @@ export class PolicyController {
     );
     this.#running = false;
     this.#pending.clear();
+    this.#pendingProxies.clear();
+  }
+
+  /** What is known of the proxies of these policies has changed. */
+  proxiesChanged(policies: Iterable<string>): void {
+    if (!this.#running) return;
+    for (const key of policies) {
+      const known = this.#options.policies.has(key) && this.#pendingProxies.get(key) === undefined;
+      if (known) this.#pendingProxies.setAfter(key, PROXIES_DEBOUNCE);
+    }
   }
 
   /** Everything may be different, as after a jump of the clock. */

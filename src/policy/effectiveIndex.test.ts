@@ -123,6 +123,8 @@ test('whatever comes and goes, the index answers as the pure function does', () 
             };
             expect(answers?.ports).toEqual(shape?.ports.map(({ number }) => asked(number)));
             if (shape !== undefined) expect(answers?.others).toEqual(asked(7777));
+            if (shape !== undefined && !shape.ports.includes(http))
+              expect(answers?.named.get(8080) ?? answers?.others).toEqual(asked(8080));
           }
           const counted = [...index.classes(one.now)].reduce((sum, [{ pods: of }]) => sum + of, 0);
           expect(counted).toBe(running.size);

@@ -21,6 +21,8 @@ export interface PodClass {
 export interface Answers {
   /** In the order of the ports of the pods. */
   readonly ports: readonly Decision[];
+  /** Of ports that the pods do not declare and a policy has an entry for, by number. */
+  readonly named: ReadonlyMap<number, Decision>;
   /** Of every port that is not declared and has no entry. */
   readonly others: Decision;
   /** When it was worked out, and until when it holds (ms). */
@@ -47,6 +49,7 @@ const FEW = 8;
 /** No port has this number: what is said of it holds for all that nobody names. */
 const NO_PORT = 0;
 const NONE: readonly Policy[] = [];
+const NOTHING_NAMED: ReadonlyMap<number, Decision> = new Map();
 
 class NamespaceIndex {
   readonly pods = new Map<string, Pod>();
@@ -282,8 +285,19 @@ export class EffectiveIndex {
     const heard = { workload: of.workload[0], namespace: this.wide(of.namespace)[0], mesh: this.#mesh[0] };
     const ports = of.ports.map(({ number }) => decideMode(heard, number, namesOf(of.ports, number), now));
     const others = decideMode(heard, NO_PORT, [], now);
-    const until = ports.reduce((earliest, decision) => Math.min(earliest, decision.until), others.until);
-    of.answers = { ports, others, from: now, until };
+    const named = new Map<number, Decision>();
+    for (const policy of [heard.workload, heard.namespace, heard.mesh]) {
+      for (const { port, until } of policy?.ports ?? []) {
+        if (port === undefined || until <= now || named.has(port) || of.ports.some(({ number }) => number === port))
+          continue;
+        named.set(port, decideMode(heard, port, [], now));
+      }
+    }
+    const until = [...ports, ...named.values()].reduce(
+      (earliest, decision) => Math.min(earliest, decision.until),
+      others.until,
+    );
+    of.answers = { ports, named: named.size === 0 ? NOTHING_NAMED : named, others, from: now, until };
     return of.answers;
   }
 

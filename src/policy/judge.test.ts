@@ -34,6 +34,7 @@ function judged(
     mesh: index.mesh(),
     pods: pods === 'unknown' ? undefined : [...index.classes(NOW, namespace)],
     meant,
+    proxies: undefined,
     now: NOW,
   });
 }
@@ -152,6 +153,7 @@ describe('what is said of a policy', () => {
       wide: [],
       mesh: [],
       meant: () => undefined,
+      proxies: undefined,
       now: NOW,
     };
     const said = judge(of, { ...sight, pods: [...index.classes(NOW, 'shop')] });
@@ -174,7 +176,7 @@ describe('what is said of a policy', () => {
     expect(judgeUnreadable('spec.mode: Invalid option').map(({ type, reason }) => [type, reason])).toEqual([
       ['Accepted', 'SpecInvalid'],
       ['Effective', 'SpecInvalid'],
-      ['Enforced', 'NoSidecars'],
+      ['Enforced', 'SpecInvalid'],
     ]);
   });
 });

@@ -5,6 +5,8 @@
 import { type ConditionStatus, iso, type Mode, type MTLSPolicyStatus, type Scope } from '../api/index.ts';
 import { decideMode, type Heard } from './effective.ts';
 import type { Answers, PodClass } from './effectiveIndex.ts';
+import { describeEnforcement } from './enforced.ts';
+import type { PolicyProxies } from './enforcement.ts';
 import { nameOfRule, type Policy, type PortRule } from './policy.ts';
 
 /** In the order in which they stand in status. The first three are always there, the others only where something is to be said. */
@@ -34,8 +36,17 @@ export const policyReasons = [
   'DecidesNothing',
   /** The operator does not look at pods. */
   'PodsUnknown',
-  /** Nothing enforces a mode in this version. */
+  'Enforced',
+  /** Nothing enforces a mode: there are no sidecars. */
   'NoSidecars',
+  /** Some of its pods have none. */
+  'PodsWithoutSidecar',
+  /** A sidecar does not take its configuration. */
+  'Refused',
+  /** A sidecar has not acknowledged yet. */
+  'ProxiesLag',
+  /** The switch is under way. */
+  'Switching',
   'MinimumOfMesh',
   'NotMeshWide',
   'EntriesExpired',
@@ -69,6 +80,8 @@ export interface Sight {
   readonly pods: readonly (readonly [PodClass, Answers])[] | undefined;
   /** The Service of a selected pod that has such a port. */
   readonly meant: (rule: PortRule) => MeantPort | undefined;
+  /** What its sidecars do; undefined: nobody tells any what to do. */
+  readonly proxies: PolicyProxies | 'none' | undefined;
   readonly now: number;
 }
 
@@ -85,18 +98,9 @@ export function judgeUnreadable(problem: string): readonly Verdict[] {
   return [
     { type: 'Accepted', status: 'False', reason: 'SpecInvalid', message },
     { type: 'Effective', status: 'False', reason: 'SpecInvalid', message: 'the policy is not accepted' },
-    notEnforced,
+    { type: 'Enforced', status: 'False', reason: 'SpecInvalid', message: 'the policy is not accepted' },
   ];
 }
-
-const notEnforced: Verdict = {
-  type: 'Enforced',
-  status: 'False',
-  reason: 'NoSidecars',
-  message:
-    'nothing enforces a mode yet: this version of the operator has no sidecars. Traffic stays as it is, whatever mode, ports, exceptions, guard and ' +
-    'minimum say; status tells what they come to',
-};
 
 export function judge(policy: Policy, sight: Sight): Judgement {
   const { mesh, now, scope, wide } = sight;
@@ -115,7 +119,7 @@ export function judge(policy: Policy, sight: Sight): Judgement {
   const verdicts = [
     accepted(policy, scope, unheard ? others : new Set()),
     unheard ? ineffective(others) : effect(policy, scope, selected, pods),
-    notEnforced,
+    describeEnforcement(sight.proxies, unheard, pods),
     ...(!unheard && others.size > 0 ? [partlyOverruled(others)] : []),
     ...(unheard ? [] : belowMinimum(policy, heard, now)),
     ...minimumIgnored(policy, sight),
@@ -133,10 +137,13 @@ export function judge(policy: Policy, sight: Sight): Judgement {
       ...(unheard ? {} : { mode: decideMode(heard, 0, [], now).mode }),
       ...(pods === undefined ? {} : { pods }),
       ...(next === Number.POSITIVE_INFINITY ? {} : { nextChange: iso(next) }),
+      ...(typeof sight.proxies === 'object' ? { proxies: countsOf(sight.proxies) } : {}),
     },
     again: Math.min(next, ...meshEnds),
   };
 }
+
+const countsOf = ({ acknowledged, enforced, total }: PolicyProxies) => ({ total, acknowledged, enforced });
 
 /** Who is heard in its place: by group of pods, undefined where it is heard itself. */
 function overruling(

@@ -1,4 +1,4 @@
-/** Says in the status of an MTLSPolicy what it comes to. Nothing enforces a mode yet. */
+/** Says in the status of an MTLSPolicy what it comes to. */
 import {
   type Condition,
   iso,
@@ -17,6 +17,7 @@ import {
   type Transport,
 } from '../kube/index.ts';
 import type { EffectiveIndex } from './effectiveIndex.ts';
+import type { Enforcement } from './enforcement.ts';
 import { conditionTypes, type Judgement, judge, judgeUnreadable, type MeantPort, type Verdict } from './judge.ts';
 import { type Policy, type PortRule, selects } from './policy.ts';
 import { decodePolicy, type PolicyRecord } from './policyRecord.ts';
@@ -28,6 +29,8 @@ export interface PolicyWorld {
   readonly meshNamespace: string;
   readonly policies: Store<PolicyRecord>;
   readonly services: Store<ServiceRecord>;
+  /** undefined: nobody tells sidecars what to do. */
+  readonly enforcement?: Enforcement | undefined;
 }
 
 export interface PolicyDependencies extends PolicyWorld {
@@ -67,7 +70,7 @@ export function createPolicyReconciler(dependencies: PolicyDependencies) {
 
   /** @param policy as the index has it: what it answers names policies by identity. */
   function judgeHeard(policy: Policy, now: number): Judgement {
-    const { knowsPods, meshNamespace, services } = dependencies;
+    const { enforcement, knowsPods, meshNamespace, services } = dependencies;
     const scope = index.scopeOf(policy);
     const namespace = scope === 'Mesh' ? undefined : policy.namespace;
     return judge(policy, {
@@ -77,6 +80,7 @@ export function createPolicyReconciler(dependencies: PolicyDependencies) {
       mesh: index.mesh(),
       pods: knowsPods(namespace) ? [...index.classes(now, namespace)] : undefined,
       meant: (rule: PortRule) => meantPort(services, index, policy, namespace, rule),
+      proxies: enforcement === undefined ? undefined : (enforcement.of(policy.key) ?? 'none'),
       now,
     });
   }

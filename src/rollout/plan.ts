@@ -2,19 +2,14 @@
  * The record of a namespace as it has to be next: pure, from the record as it stands, what policies ask for, and what proxies have acknowledged. Each workload and each
  * of its ports goes its own way, at its own speed.
  */
-import type { Mode, MTLSRolloutSpec } from '../api/index.ts';
+import { MOST_WORKLOAD_PORTS, MOST_WORKLOADS, type Mode, type MTLSRolloutSpec } from '../api/index.ts';
 import { type Acknowledged, beginning, clientModeIn, type Progress, step } from './step.ts';
+import { together, type Wanted } from './together.ts';
 
 type WorkloadEntry = NonNullable<MTLSRolloutSpec['workloads']>[number];
 type PortEntry = NonNullable<WorkloadEntry['ports']>[number];
+type WorkloadName = Pick<WorkloadEntry, 'kind' | 'name'>;
 type Switch = Pick<PortEntry, 'target' | 'servers' | 'clients' | 'phase' | 'since' | 'policy'>;
-
-/** What policies ask for, and which policy does. */
-export interface Wanted {
-  readonly mode: Mode;
-  /** namespace/name; undefined: none does, it is the default. */
-  readonly policy: string | undefined;
-}
 
 /** A workload with running pods in the mesh. */
 export interface WantedWorkload {
@@ -42,9 +37,11 @@ export function planRollout(
   now: string,
 ): MTLSRolloutSpec {
   const known = new Map((present.workloads ?? []).map((entry) => [`${entry.kind}/${entry.name}`, entry]));
-  const workloads = wanted.map(({ kind, name, fresh, others, ports }): WorkloadEntry => {
+  const workloads = admitted(wanted, known).map((workload): WorkloadEntry => {
+    const { kind, name, fresh } = workload;
     const before = known.get(`${kind}/${name}`);
     const portsBefore = new Map((before?.ports ?? []).map((entry) => [entry.port, entry]));
+    const { others, ports } = fitting(workload, portsBefore);
     const next = (was: Switch | undefined, ask: Wanted, port: number | undefined): Switch =>
       nextSwitch(was, ask, fresh, () => acknowledged(kind, name, port), now);
     // A port that gets an entry of its own was one of the others until now; one that loses it has to become like them first.
@@ -60,6 +57,27 @@ export function planRollout(
   });
   workloads.sort(byKindAndName);
   return workloads.length === 0 ? {} : { workloads };
+}
+
+/** A record that is larger than its schema would be refused whole: whoever has an entry keeps it, and who is too much waits without one. */
+function admitted(
+  wanted: readonly WantedWorkload[],
+  known: ReadonlyMap<string, WorkloadEntry>,
+): readonly WantedWorkload[] {
+  if (wanted.length <= MOST_WORKLOADS) return wanted;
+  const sorted = wanted.toSorted(byKindAndName);
+  const has = ({ kind, name }: WantedWorkload) => known.has(`${kind}/${name}`);
+  return [...sorted.filter(has), ...sorted.filter((one) => !has(one))].slice(0, MOST_WORKLOADS);
+}
+
+/** With more ports than a record holds a workload is one unit, in a mode that serves whomever one of its ports is to serve. */
+function fitting(
+  { others, ports }: WantedWorkload,
+  before: ReadonlyMap<number, PortEntry>,
+): Pick<WantedWorkload, 'others' | 'ports'> {
+  const count = ports.size + [...before.keys()].filter((port) => !ports.has(port)).length;
+  if (count <= MOST_WORKLOAD_PORTS) return { others, ports };
+  return { others: together([others, ...ports.values()]), ports: new Map() };
 }
 
 function nextSwitch(
@@ -93,7 +111,8 @@ function tellsTheSame(one: Switch, other: Switch): boolean {
   );
 }
 
-function byKindAndName(one: WorkloadEntry, other: WorkloadEntry): number {
+/** The order of a record. */
+export function byKindAndName(one: WorkloadName, other: WorkloadName): number {
   const [a, b] = [`${one.kind}/${one.name}`, `${other.kind}/${other.name}`];
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -86,6 +86,19 @@
   resourceNames: [mtls-operator]
 {{- end }}
 
+{{- define "mtls-operator.rules.rollout" -}}
+# To keep the record of a namespace, which proxies are configured from: made with its first pod that has a sidecar,
+# removed with the last. Written whole and bound to the version that was read, so that a former leader changes
+# nothing; there is no patch.
+- apiGroups: [mtls-operator.io]
+  resources: [mtlsrollouts]
+  verbs: [list, watch, create, update, delete]
+# To say what a switch waits for: a merge patch of status.
+- apiGroups: [mtls-operator.io]
+  resources: [mtlsrollouts/status]
+  verbs: [patch]
+{{- end }}
+
 {{- define "mtls-operator.rules.proxyApi" -}}
 # Where connections go, and who is there. Of a pod its addresses, account, labels, ports and owner are kept.
 - apiGroups: [""]

@@ -1,0 +1,18 @@
+/** What is known of the sidecars that have to act by a policy, told by whoever tells them. */
+export interface PolicyProxies {
+  /** Pods with a sidecar, running or not, for which the policy decides the mode of some port. */
+  readonly sidecars: number;
+  /** Of these, the sidecars that run and so have to know. */
+  readonly total: number;
+  readonly acknowledged: number;
+  readonly enforced: number;
+  /** Pods (namespace/name) whose sidecars have not acknowledged, the first few by name. */
+  readonly lagging: readonly string[];
+  /** Those whose sidecars refuse, the first few by name, with what they say. */
+  readonly refused: readonly { readonly pod: string; readonly error: string }[];
+}
+
+export interface Enforcement {
+  /** @param policy namespace/name. @returns undefined where no sidecar is known for which it decides. */
+  of(policy: string): PolicyProxies | undefined;
+}
