@@ -23,15 +23,15 @@ function needsNode(file: string): boolean {
   return withNode.some((path) => relative(root, file).startsWith(path));
 }
 
-/** Tests below this path have networks of their own, without a node. */
-const needsNetworks = (file: string): boolean => relative(root, file).startsWith('test/proxy/');
+/** Tests below these paths have networks of their own, without a node. */
+const needsNetworks = (file: string): boolean => /^test\/(?:proxy|xds)\//.test(relative(root, file));
 
-const needsHelm = (file: string): boolean => /^test\/(?:chart\/|oldest\/|readme)/.test(relative(root, file));
+const needsHelm = (file: string): boolean => /^test\/(?:chart\/|oldest\/|readme|sidecar\/)/.test(relative(root, file));
 
 const needsOldest = (file: string): boolean => relative(root, file).startsWith('test/oldest/');
 
 const needsDocker = (file: string): boolean =>
-  /^test\/(?:docker\/|image\/|chart\/(?:docs|pods)|readme)/.test(relative(root, file));
+  /^test\/(?:docker\/|image\/|chart\/(?:docs|pods)|readme|sidecar\/)/.test(relative(root, file));
 
 async function prepare(files: readonly string[]): Promise<void> {
   if (!files.some(needsRealParts) && !files.some(needsHelm)) return;
