@@ -239,8 +239,8 @@ export const kindDefinitions: readonly KindDefinition[] = [
   define(
     mtlsPolicyKind,
     'An MTLSPolicy says which ports take mutual TLS, plaintext or both: of some pods by their labels, of its namespace, or, in the ' +
-      'operator’s namespace and without a selector, of the whole mesh. Nothing enforces it yet: this version of the operator has no ' +
-      'sidecars, judges policies and says in their status what they come to.',
+      'operator’s namespace and without a selector, of the whole mesh. Sidecars do what it says; its status tells what it ' +
+      'comes to, and how far they are.',
     mtlsPolicySpecSchema,
     mtlsPolicyStatusSchema,
     mtlsPolicyColumns,
@@ -248,7 +248,7 @@ export const kindDefinitions: readonly KindDefinition[] = [
   define(
     mtlsRolloutKind,
     'An MTLSRollout is the operator’s own record, one for each namespace, of how far each workload and port is switched to the mode that ' +
-      'policies ask for. It is there to be read. Nothing writes it yet: this version of the operator has no sidecars.',
+      'policies ask for. Sidecars are configured from it. It is there to be read.',
     mtlsRolloutSpecSchema,
     mtlsRolloutStatusSchema,
     mtlsRolloutColumns,

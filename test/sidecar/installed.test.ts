@@ -15,6 +15,8 @@ import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { Pods } from './pods.ts';
 
+const examples = join(import.meta.dirname, '..', '..', 'examples', 'mesh');
+
 let cluster: Cluster;
 let node: Node;
 let helm: Helm;
@@ -41,9 +43,9 @@ beforeAll(async () => {
   // As restricted as it can be: nothing of the operator's own needs more.
   await create(
     namespaceOf(OPERATOR_NAMESPACE, { 'pod-security.kubernetes.io/enforce': 'restricted' }),
-    namespaceOf('shop', { 'mtls-operator.io/injection': 'enabled' }),
     namespaceOf('outside'),
   );
+  await cluster.kubectl(['apply', '-f', join(examples, 'shop.yaml')]);
 });
 
 afterAll(async () => {
@@ -116,6 +118,11 @@ async function visitor(pods: Pods, namespace: string, app: string): Promise<(url
 }
 
 async function apply(mode: Mode): Promise<void> {
+  // As the documentation has it.
+  if (mode === 'Strict') {
+    await cluster.kubectl(['apply', '-f', join(examples, 'mtlspolicy.yaml')]);
+    return;
+  }
   const metadata = { name: 'shop', namespace: 'shop' };
   await create({ apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MTLSPolicy', metadata, spec: { mode } });
 }
