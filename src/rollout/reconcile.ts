@@ -8,10 +8,10 @@ import {
   ApiError,
   type Clock,
   isAlreadyExists,
+  isConflict,
   isNotFound,
   type Log,
   mergePatch,
-  patchStatus,
   type ReconcileResult,
   type Store,
   type Transport,
@@ -164,12 +164,13 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     const versionOf = (proxy: string) => acknowledgements.versionOf(namespace, proxy);
     const reached = (of: Iterable<MeshPod>): Reached => reachedBy(proxiesOf(of), versionOf, present);
     let clients: Reached | undefined;
+    let pods: ReadonlyMap<string, readonly MeshPod[]> | undefined;
     const servers = new Map<string, Reached>();
     const acknowledged = acknowledgedIn({
       memory,
       clients: () => (clients ??= reached([...proxies.all()].map(([, mesh]) => mesh))),
       servers: (workload) => {
-        const found = servers.get(workload) ?? reached(serversOf(namespace, workload));
+        const found = servers.get(workload) ?? reached((pods ??= serversIn(namespace)).get(workload) ?? []);
         servers.set(workload, found);
         return found;
       },
@@ -179,10 +180,17 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     return { acknowledged };
   }
 
-  function serversOf(namespace: string, workload: string): MeshPod[] {
-    return [...proxies.in(namespace).values()].flatMap(({ mesh }) =>
-      mesh?.sidecar !== undefined && switchKey(mesh.workload.kind, mesh.workload.name) === workload ? [mesh] : [],
-    );
+  /** The pods with a sidecar of each workload of a namespace. */
+  function serversIn(namespace: string): ReadonlyMap<string, readonly MeshPod[]> {
+    const found = new Map<string, MeshPod[]>();
+    for (const { mesh } of proxies.in(namespace).values()) {
+      if (mesh?.sidecar === undefined) continue;
+      const key = switchKey(mesh.workload.kind, mesh.workload.name);
+      const pods = found.get(key);
+      if (pods === undefined) found.set(key, [mesh]);
+      else pods.push(mesh);
+    }
+    return found;
   }
 
   /** How long nothing need be written, as only phases differ (ms). */
@@ -295,7 +303,7 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     told: Waiting & { readonly spec: MTLSRolloutSpec; readonly workloads: readonly WantedWorkload[] },
     signal: AbortSignal,
   ): Promise<number> {
-    const { generation, namespace, status, uid } = record;
+    const { generation, namespace, resourceVersion, status, uid } = record;
     const { replicas, silent, spec, workloads } = told;
     const inRecord = new Set((spec.workloads ?? []).map(({ kind, name }) => switchKey(kind, name)));
     const leftOut = workloads.map(({ kind, name }) => switchKey(kind, name)).filter((key) => !inRecord.has(key));
@@ -308,17 +316,18 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     const settled = (of: typeof status) => of.conditions?.find(({ type }) => type === 'Settled')?.status;
     const left = state.statusAt + STATUS_PACE - now;
     if (left > 0 && settled(status) === settled(after)) return left;
-    const written = await patchStatus(
-      transport,
-      mtlsRolloutKind.path(namespace, ROLLOUT_NAME, 'status'),
-      uid,
-      patch,
-      signal,
-    );
+    const path = mtlsRolloutKind.path(namespace, ROLLOUT_NAME, 'status');
+    // Bound to the version, too: a former leader must not come by the present version through the answer, and go on from it.
+    const body = { metadata: { uid, resourceVersion }, status: patch };
+    try {
+      const decoded = decodeRollout(await transport.request({ method: 'PATCH', path, body, signal }));
+      if (decoded !== undefined) rollouts.observe(decoded.key, decoded.value);
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error)) throw error;
+      return STATUS_PACE;
+    }
     state.statusAt = now;
     state.repair = undefined;
-    const decoded = written === undefined ? undefined : decodeRollout(written);
-    if (decoded !== undefined) rollouts.observe(decoded.key, decoded.value);
     return 0;
   }
 }
