@@ -3,7 +3,6 @@
  * died goes on from there, and a former leader that wakes up is refused.
  */
 import { API_VERSION, iso, type MTLSRolloutSpec, mtlsRolloutKind, ROLLOUT_NAME } from '../api/index.ts';
-import type { MeshPod } from '../inventory/index.ts';
 import {
   ApiError,
   type Clock,
@@ -16,16 +15,17 @@ import {
   type Store,
   type Transport,
 } from '../kube/index.ts';
-import type { Answers, EffectiveIndex } from '../policy/index.ts';
-import { type Acknowledgements, acknowledgedIn, hasReached, type Reached, reachedBy } from './acknowledgements.ts';
+import type { EffectiveIndex } from '../policy/index.ts';
+import type { Acknowledgements } from './acknowledgements.ts';
 import { Draining } from './draining.ts';
 import { type Memory, rememberForeign, rememberOwn, stillHolds, switchesOf, switchKey } from './memory.ts';
 import { mend } from './mend.ts';
 import { planRollout, type WantedWorkload } from './plan.ts';
 import type { Proxies } from './proxies.ts';
 import { decodeRollout, type RolloutRecord, rolloutKey } from './record.ts';
+import { acknowledgedBy, count, phasesOf, type Sources, type Waiting } from './sight.ts';
 import { rolloutStatus } from './status.ts';
-import { type Tally, tally } from './tally.ts';
+import type { Tally } from './tally.ts';
 import { wantedIn } from './world.ts';
 
 export interface RolloutWorld {
@@ -70,17 +70,11 @@ const PHASES_DEBOUNCE = 500;
 /** What is waited for changes with each acknowledgement: it is told once in so long (ms). */
 const STATUS_PACE = 2_000;
 
-interface Waiting {
-  /** Pods (namespace/name) whose proxies have not acknowledged what is waited for. */
-  readonly silent: readonly string[];
-  /** A replica of proxy-api does not know it yet. */
-  readonly replicas: boolean;
-}
-
 export function createRolloutReconciler(dependencies: RolloutDependencies) {
   const { acknowledgements, clock, index, log, onTally, proxies, rollouts, transport } = dependencies;
   const states = new Map<string, State>();
   const draining = new Draining(clock, dependencies.drainSeconds * 1000 + DRAIN_MARGIN);
+  const sources: Sources = { acknowledgements, draining, index, proxies };
 
   return async function reconcile(namespace: string, signal: AbortSignal): Promise<ReconcileResult> {
     const now = clock.now();
@@ -96,8 +90,8 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     }
     const state = stateOf(namespace);
     const { memory, present } = recall(state, record);
-    const sight = look(namespace, memory, record);
-    const next = planRollout(present, workloads, sight.acknowledged, iso(now));
+    const acknowledged = acknowledgedBy(namespace, memory, record, sources);
+    const next = planRollout(present, workloads, acknowledged, iso(now));
     const differs = record === undefined || record.problem !== undefined || !isSame(record.spec, next);
     let again = until;
     const later = (ms: number): void => {
@@ -115,7 +109,8 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     const drained = draining.next(namespace, new Set(unsettled));
     if (drained !== undefined) later(drained);
     if (after !== undefined) {
-      const waiting = count(namespace, after, next, state.memory, now);
+      const { tally, waiting } = count(namespace, after, next, state.memory, now, sources);
+      onTally(namespace, tally);
       const statusWait = await say(after, state, { spec: next, workloads, ...waiting }, signal);
       if (statusWait > 0) later(statusWait);
     }
@@ -157,40 +152,6 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     state.repair = repairOf(record);
     log.warn({ namespace: record.namespace, problem: record.problem }, 'the record of a rollout is put right');
     return { memory: undefined, present };
-  }
-
-  function look(namespace: string, memory: Memory | undefined, record: RolloutRecord | undefined) {
-    const present = record?.resourceVersion ?? '';
-    const versionOf = (proxy: string) => acknowledgements.versionOf(namespace, proxy);
-    const reached = (of: Iterable<MeshPod>): Reached => reachedBy(proxiesOf(of), versionOf, present);
-    let clients: Reached | undefined;
-    let pods: ReadonlyMap<string, readonly MeshPod[]> | undefined;
-    const servers = new Map<string, Reached>();
-    const acknowledged = acknowledgedIn({
-      memory,
-      clients: () => (clients ??= reached([...proxies.all()].map(([, mesh]) => mesh))),
-      servers: (workload) => {
-        const found = servers.get(workload) ?? reached((pods ??= serversIn(namespace)).get(workload) ?? []);
-        servers.set(workload, found);
-        return found;
-      },
-      newcomers: newcomersIn(namespace, { resourceVersion: present }),
-      drained: (key, since) => draining.isOver(namespace, key, since),
-    });
-    return { acknowledged };
-  }
-
-  /** The pods with a sidecar of each workload of a namespace. */
-  function serversIn(namespace: string): ReadonlyMap<string, readonly MeshPod[]> {
-    const found = new Map<string, MeshPod[]>();
-    for (const { mesh } of proxies.in(namespace).values()) {
-      if (mesh?.sidecar === undefined) continue;
-      const key = switchKey(mesh.workload.kind, mesh.workload.name);
-      const pods = found.get(key);
-      if (pods === undefined) found.set(key, [mesh]);
-      else pods.push(mesh);
-    }
-    return found;
   }
 
   /** How long nothing need be written, as only phases differ (ms). */
@@ -263,39 +224,6 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     rollouts.observeDeleted(rolloutKey(namespace));
   }
 
-  /** Tells policies how far their sidecars are. @returns the pods whose proxies have not acknowledged, by name. */
-  function count(
-    namespace: string,
-    record: RolloutRecord,
-    spec: MTLSRolloutSpec,
-    memory: Memory | undefined,
-    now: number,
-  ): Waiting {
-    const versionOf = (proxy: string) => acknowledgements.versionOf(namespace, proxy);
-    const refusals = new Map(acknowledgements.refused.map(({ error, proxy }) => [proxy, error]));
-    const newest = newestOf(memory);
-    const isThere = (mesh: MeshPod, version: string | undefined) =>
-      version !== undefined && hasReached(reachedBy(proxiesOf([mesh]), versionOf, record.resourceVersion), version);
-    const tallied = [...proxies.in(namespace)].flatMap(([key, { mesh }]) => {
-      const answers: Answers | undefined = mesh?.sidecar === undefined ? undefined : index.answersOf(key, now);
-      if (mesh === undefined || answers === undefined) return [];
-      const version = newest.get(switchKey(mesh.workload.kind, mesh.workload.name));
-      return [{ key, mesh, answers, acknowledged: isThere(mesh, version), refusal: refusals.get(mesh.uid) }];
-    });
-    onTally(namespace, tally(tallied, spec));
-    const moving = [...phasesOf(spec)].flatMap(([key, phase]) => (phase === 'Settled' ? [] : [memory?.since.get(key)]));
-    const waitedFor = moving.reduce(newer, undefined);
-    if (waitedFor === undefined) return { silent: [], replicas: false };
-    const silent: string[] = [];
-    for (const [key, mesh] of proxies.all()) if (!isThere(mesh, waitedFor)) silent.push(key);
-    const replicas = !hasReached(newcomersIn(namespace, record), waitedFor);
-    return { silent: silent.sort(), replicas };
-  }
-
-  function newcomersIn(namespace: string, { resourceVersion }: Pick<RolloutRecord, 'resourceVersion'>): Reached {
-    return reachedBy([{ uid: '', running: true }], () => acknowledgements.renderedFrom(namespace), resourceVersion);
-  }
-
   /** @returns in how long it has to be said again (ms); 0: all is said. */
   async function say(
     record: RolloutRecord,
@@ -340,33 +268,6 @@ function repairOf({ problem }: RolloutRecord): Repair {
   const message =
     'the record was changed by hand to what proxies could not be told at once without cutting somebody off: write an MTLSPolicy instead';
   return { reason: 'ChangedByHand', message };
-}
-
-/** The newest version that tells proxies of a workload something, by workload. */
-function newestOf(memory: Memory | undefined): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  for (const { kind, name, ports = [] } of memory?.spec.workloads ?? []) {
-    const keys = [switchKey(kind, name), ...ports.map(({ port }) => switchKey(kind, name, port))];
-    const newest = keys.reduce<string | undefined>((all, key) => newer(all, memory?.since.get(key)), undefined);
-    if (newest !== undefined) found.set(switchKey(kind, name), newest);
-  }
-  return found;
-}
-
-function newer(one: string | undefined, other: string | undefined): string | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
-  return hasReached(one, other) ? one : other;
-}
-
-function* proxiesOf(pods: Iterable<MeshPod>) {
-  for (const { sidecar, uid } of pods) yield { uid, running: sidecar?.running === true };
-}
-
-function* phasesOf(spec: MTLSRolloutSpec): Generator<readonly [key: string, phase: string]> {
-  for (const { kind, name, phase, ports = [] } of spec.workloads ?? []) {
-    yield [switchKey(kind, name), phase];
-    for (const port of ports) yield [switchKey(kind, name, port.port), port.phase];
-  }
 }
 
 /** What proxies are told, and what people are told beside how far it is. */
