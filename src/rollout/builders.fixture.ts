@@ -11,6 +11,7 @@ import {
   LeadershipLostError,
   Store,
   silentLog,
+  stringAt,
   TransportError,
 } from '../kube/index.ts';
 import { MESH, policy } from '../policy/builders.fixture.ts';
@@ -100,6 +101,10 @@ export class FakeApi {
     return () => this.#watchers.delete(watcher);
   }
 
+  versionOf(namespace: string): string | undefined {
+    return stringAt(this.objects.get(namespace)?.['metadata'], 'resourceVersion');
+  }
+
   record(namespace: string): RolloutRecord | undefined {
     const object = this.objects.get(namespace);
     return object === undefined ? undefined : decodeRollout(object)?.value;
@@ -144,6 +149,7 @@ export class FakeApi {
     const metadata = asRecord(object['metadata']);
     const asked = asRecord(method === 'DELETE' ? sent['preconditions'] : sent['metadata']);
     if (asked['uid'] !== metadata['uid']) throw conflict('Conflict');
+    if (asked['resourceVersion'] !== metadata['resourceVersion']) throw conflict('Conflict');
     if (status) {
       const before = isRecord(object['status']) ? object['status'] : {};
       const merged = Object.fromEntries(
@@ -156,7 +162,6 @@ export class FakeApi {
       });
       return this.objects.get(namespace);
     }
-    if (asked['resourceVersion'] !== metadata['resourceVersion']) throw conflict('Conflict');
     if (method === 'PUT') this.put(namespace, sent['spec']);
     else this.#set(namespace, undefined);
     return this.objects.get(namespace);

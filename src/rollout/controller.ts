@@ -19,6 +19,8 @@ export interface RolloutControllerOptions extends RolloutWorld {
 
 /** Everything that wakes comes in numbers, and somebody is waiting for the outcome: a look is taken once in so long (ms). */
 const DEBOUNCE = 50;
+/** A thousand proxies acknowledge within a second, and a look at as many workloads takes tens of milliseconds. */
+const ACKNOWLEDGED_DEBOUNCE = 100;
 /** Where nothing is on its way, acknowledgements only change what policies are told (ms). */
 const SETTLED_DEBOUNCE = 1_000;
 /** A namespace that fails is one that is in no known state for long. */
@@ -55,7 +57,7 @@ export class RolloutController {
     acknowledgements.subscribe(() => {
       if (!this.#running) return;
       for (const namespace of this.#namespaces())
-        this.#soon(namespace, this.#isSettled(namespace) ? SETTLED_DEBOUNCE : DEBOUNCE);
+        this.#soon(namespace, this.#isSettled(namespace) ? SETTLED_DEBOUNCE : ACKNOWLEDGED_DEBOUNCE);
     });
   }
 

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Mode, type MTLSRolloutSpec, modes, mtlsRolloutSpecSchema } from '../api/index.ts';
+import {
+  MOST_WORKLOAD_PORTS,
+  MOST_WORKLOADS,
+  type Mode,
+  type MTLSRolloutSpec,
+  modes,
+  mtlsRolloutSpecSchema,
+} from '../api/index.ts';
 import { type AcknowledgedOf, planRollout, type WantedWorkload } from './plan.ts';
 
 const then = '2030-01-01T00:00:00Z';
@@ -124,6 +131,36 @@ describe('the record of a namespace', () => {
     expect(one).toEqual(planRollout({}, wanted.toReversed(), nobody, now));
     expect(one.workloads?.map(({ name }) => name)).toEqual(['a', 'b', 'c']);
     expect(one.workloads?.[0]?.ports?.map(({ port }) => port)).toEqual([8, 9]);
+  });
+
+  test('has one mode for a workload with more ports than it holds, which serves whomever one of them is to serve', () => {
+    const ports = Object.fromEntries(
+      Array.from({ length: MOST_WORKLOAD_PORTS + 1 }, (_, index) => [index + 1, 'Disabled' as const]),
+    );
+    const settled = settle({}, [workload({ mode: 'Strict', ports: { 9090: 'Disabled' } })]);
+    const next = settle(settled, [workload({ mode: 'Strict', ports })]);
+    expect(told(next)).toEqual(['web: Permissive MutualTLS Settled']);
+    expect(mtlsRolloutSpecSchema.parse(next)).toEqual(next);
+  });
+
+  test('never has more ports of a workload than it holds while they change', () => {
+    const some = (from: number) =>
+      Object.fromEntries(Array.from({ length: 100 }, (_, index) => [from + index, 'Disabled' as const]));
+    let spec = settle({}, [workload({ mode: 'Strict', ports: some(1) })]);
+    for (let round = 0; round < 20; round++) {
+      spec = planRollout(spec, [workload({ mode: 'Strict', ports: some(1000) })], round < 5 ? nobody : everybody, now);
+      expect(spec.workloads?.[0]?.ports?.length ?? 0).toBeLessThanOrEqual(MOST_WORKLOAD_PORTS);
+    }
+    expect(told(spec)).toContain('web:1000: Disabled Plaintext Settled');
+    expect(told(spec)).not.toContain('web:1: Disabled Plaintext Settled');
+  });
+
+  test('keeps whom it has where there are too many workloads', () => {
+    const many = Array.from({ length: MOST_WORKLOADS }, (_, index) => workload({ name: `w${index}`, mode: 'Strict' }));
+    const settled = planRollout({}, many, everybody, now);
+    const next = planRollout(settled, [workload({ name: 'a', mode: 'Strict' }), ...many], everybody, now);
+    expect(next.workloads?.length).toBe(MOST_WORKLOADS);
+    expect(next.workloads?.some(({ name }) => name === 'a')).toBe(false);
   });
 
   test('always is one that the kind takes, and settles', () => {

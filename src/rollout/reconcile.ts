@@ -3,29 +3,29 @@
  * died goes on from there, and a former leader that wakes up is refused.
  */
 import { API_VERSION, iso, type MTLSRolloutSpec, mtlsRolloutKind, ROLLOUT_NAME } from '../api/index.ts';
-import type { MeshPod } from '../inventory/index.ts';
 import {
   ApiError,
   type Clock,
   isAlreadyExists,
+  isConflict,
   isNotFound,
   type Log,
   mergePatch,
-  patchStatus,
   type ReconcileResult,
   type Store,
   type Transport,
 } from '../kube/index.ts';
-import type { Answers, EffectiveIndex } from '../policy/index.ts';
-import { type Acknowledgements, acknowledgedIn, hasReached, type Reached, reachedBy } from './acknowledgements.ts';
+import type { EffectiveIndex } from '../policy/index.ts';
+import type { Acknowledgements } from './acknowledgements.ts';
 import { Draining } from './draining.ts';
 import { type Memory, rememberForeign, rememberOwn, stillHolds, switchesOf, switchKey } from './memory.ts';
 import { mend } from './mend.ts';
 import { planRollout, type WantedWorkload } from './plan.ts';
 import type { Proxies } from './proxies.ts';
 import { decodeRollout, type RolloutRecord, rolloutKey } from './record.ts';
+import { acknowledgedBy, count, phasesOf, type Sources, type Waiting } from './sight.ts';
 import { rolloutStatus } from './status.ts';
-import { type Tally, tally } from './tally.ts';
+import type { Tally } from './tally.ts';
 import { wantedIn } from './world.ts';
 
 export interface RolloutWorld {
@@ -70,17 +70,11 @@ const PHASES_DEBOUNCE = 500;
 /** What is waited for changes with each acknowledgement: it is told once in so long (ms). */
 const STATUS_PACE = 2_000;
 
-interface Waiting {
-  /** Pods (namespace/name) whose proxies have not acknowledged what is waited for. */
-  readonly silent: readonly string[];
-  /** A replica of proxy-api does not know it yet. */
-  readonly replicas: boolean;
-}
-
 export function createRolloutReconciler(dependencies: RolloutDependencies) {
   const { acknowledgements, clock, index, log, onTally, proxies, rollouts, transport } = dependencies;
   const states = new Map<string, State>();
   const draining = new Draining(clock, dependencies.drainSeconds * 1000 + DRAIN_MARGIN);
+  const sources: Sources = { acknowledgements, draining, index, proxies };
 
   return async function reconcile(namespace: string, signal: AbortSignal): Promise<ReconcileResult> {
     const now = clock.now();
@@ -96,8 +90,8 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     }
     const state = stateOf(namespace);
     const { memory, present } = recall(state, record);
-    const sight = look(namespace, memory, record);
-    const next = planRollout(present, workloads, sight.acknowledged, iso(now));
+    const acknowledged = acknowledgedBy(namespace, memory, record, sources);
+    const next = planRollout(present, workloads, acknowledged, iso(now));
     const differs = record === undefined || record.problem !== undefined || !isSame(record.spec, next);
     let again = until;
     const later = (ms: number): void => {
@@ -115,7 +109,8 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     const drained = draining.next(namespace, new Set(unsettled));
     if (drained !== undefined) later(drained);
     if (after !== undefined) {
-      const waiting = count(namespace, after, next, state.memory, now);
+      const { tally, waiting } = count(namespace, after, next, state.memory, now, sources);
+      onTally(namespace, tally);
       const statusWait = await say(after, state, { spec: next, workloads, ...waiting }, signal);
       if (statusWait > 0) later(statusWait);
     }
@@ -157,32 +152,6 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     state.repair = repairOf(record);
     log.warn({ namespace: record.namespace, problem: record.problem }, 'the record of a rollout is put right');
     return { memory: undefined, present };
-  }
-
-  function look(namespace: string, memory: Memory | undefined, record: RolloutRecord | undefined) {
-    const present = record?.resourceVersion ?? '';
-    const versionOf = (proxy: string) => acknowledgements.versionOf(namespace, proxy);
-    const reached = (of: Iterable<MeshPod>): Reached => reachedBy(proxiesOf(of), versionOf, present);
-    let clients: Reached | undefined;
-    const servers = new Map<string, Reached>();
-    const acknowledged = acknowledgedIn({
-      memory,
-      clients: () => (clients ??= reached([...proxies.all()].map(([, mesh]) => mesh))),
-      servers: (workload) => {
-        const found = servers.get(workload) ?? reached(serversOf(namespace, workload));
-        servers.set(workload, found);
-        return found;
-      },
-      newcomers: newcomersIn(namespace, { resourceVersion: present }),
-      drained: (key, since) => draining.isOver(namespace, key, since),
-    });
-    return { acknowledged };
-  }
-
-  function serversOf(namespace: string, workload: string): MeshPod[] {
-    return [...proxies.in(namespace).values()].flatMap(({ mesh }) =>
-      mesh?.sidecar !== undefined && switchKey(mesh.workload.kind, mesh.workload.name) === workload ? [mesh] : [],
-    );
   }
 
   /** How long nothing need be written, as only phases differ (ms). */
@@ -255,39 +224,6 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     rollouts.observeDeleted(rolloutKey(namespace));
   }
 
-  /** Tells policies how far their sidecars are. @returns the pods whose proxies have not acknowledged, by name. */
-  function count(
-    namespace: string,
-    record: RolloutRecord,
-    spec: MTLSRolloutSpec,
-    memory: Memory | undefined,
-    now: number,
-  ): Waiting {
-    const versionOf = (proxy: string) => acknowledgements.versionOf(namespace, proxy);
-    const refusals = new Map(acknowledgements.refused.map(({ error, proxy }) => [proxy, error]));
-    const newest = newestOf(memory);
-    const isThere = (mesh: MeshPod, version: string | undefined) =>
-      version !== undefined && hasReached(reachedBy(proxiesOf([mesh]), versionOf, record.resourceVersion), version);
-    const tallied = [...proxies.in(namespace)].flatMap(([key, { mesh }]) => {
-      const answers: Answers | undefined = mesh?.sidecar === undefined ? undefined : index.answersOf(key, now);
-      if (mesh === undefined || answers === undefined) return [];
-      const version = newest.get(switchKey(mesh.workload.kind, mesh.workload.name));
-      return [{ key, mesh, answers, acknowledged: isThere(mesh, version), refusal: refusals.get(mesh.uid) }];
-    });
-    onTally(namespace, tally(tallied, spec));
-    const moving = [...phasesOf(spec)].flatMap(([key, phase]) => (phase === 'Settled' ? [] : [memory?.since.get(key)]));
-    const waitedFor = moving.reduce(newer, undefined);
-    if (waitedFor === undefined) return { silent: [], replicas: false };
-    const silent: string[] = [];
-    for (const [key, mesh] of proxies.all()) if (!isThere(mesh, waitedFor)) silent.push(key);
-    const replicas = !hasReached(newcomersIn(namespace, record), waitedFor);
-    return { silent: silent.sort(), replicas };
-  }
-
-  function newcomersIn(namespace: string, { resourceVersion }: Pick<RolloutRecord, 'resourceVersion'>): Reached {
-    return reachedBy([{ uid: '', running: true }], () => acknowledgements.renderedFrom(namespace), resourceVersion);
-  }
-
   /** @returns in how long it has to be said again (ms); 0: all is said. */
   async function say(
     record: RolloutRecord,
@@ -295,7 +231,7 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     told: Waiting & { readonly spec: MTLSRolloutSpec; readonly workloads: readonly WantedWorkload[] },
     signal: AbortSignal,
   ): Promise<number> {
-    const { generation, namespace, status, uid } = record;
+    const { generation, namespace, resourceVersion, status, uid } = record;
     const { replicas, silent, spec, workloads } = told;
     const inRecord = new Set((spec.workloads ?? []).map(({ kind, name }) => switchKey(kind, name)));
     const leftOut = workloads.map(({ kind, name }) => switchKey(kind, name)).filter((key) => !inRecord.has(key));
@@ -308,17 +244,18 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     const settled = (of: typeof status) => of.conditions?.find(({ type }) => type === 'Settled')?.status;
     const left = state.statusAt + STATUS_PACE - now;
     if (left > 0 && settled(status) === settled(after)) return left;
-    const written = await patchStatus(
-      transport,
-      mtlsRolloutKind.path(namespace, ROLLOUT_NAME, 'status'),
-      uid,
-      patch,
-      signal,
-    );
+    const path = mtlsRolloutKind.path(namespace, ROLLOUT_NAME, 'status');
+    // Bound to the version, too: a former leader must not come by the present version through the answer, and go on from it.
+    const body = { metadata: { uid, resourceVersion }, status: patch };
+    try {
+      const decoded = decodeRollout(await transport.request({ method: 'PATCH', path, body, signal }));
+      if (decoded !== undefined) rollouts.observe(decoded.key, decoded.value);
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error)) throw error;
+      return STATUS_PACE;
+    }
     state.statusAt = now;
     state.repair = undefined;
-    const decoded = written === undefined ? undefined : decodeRollout(written);
-    if (decoded !== undefined) rollouts.observe(decoded.key, decoded.value);
     return 0;
   }
 }
@@ -331,33 +268,6 @@ function repairOf({ problem }: RolloutRecord): Repair {
   const message =
     'the record was changed by hand to what proxies could not be told at once without cutting somebody off: write an MTLSPolicy instead';
   return { reason: 'ChangedByHand', message };
-}
-
-/** The newest version that tells proxies of a workload something, by workload. */
-function newestOf(memory: Memory | undefined): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  for (const { kind, name, ports = [] } of memory?.spec.workloads ?? []) {
-    const keys = [switchKey(kind, name), ...ports.map(({ port }) => switchKey(kind, name, port))];
-    const newest = keys.reduce<string | undefined>((all, key) => newer(all, memory?.since.get(key)), undefined);
-    if (newest !== undefined) found.set(switchKey(kind, name), newest);
-  }
-  return found;
-}
-
-function newer(one: string | undefined, other: string | undefined): string | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
-  return hasReached(one, other) ? one : other;
-}
-
-function* proxiesOf(pods: Iterable<MeshPod>) {
-  for (const { sidecar, uid } of pods) yield { uid, running: sidecar?.running === true };
-}
-
-function* phasesOf(spec: MTLSRolloutSpec): Generator<readonly [key: string, phase: string]> {
-  for (const { kind, name, phase, ports = [] } of spec.workloads ?? []) {
-    yield [switchKey(kind, name), phase];
-    for (const port of ports) yield [switchKey(kind, name, port.port), port.phase];
-  }
 }
 
 /** What proxies are told, and what people are told beside how far it is. */
