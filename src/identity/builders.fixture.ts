@@ -8,6 +8,7 @@ export function pod(account: string, { sidecar = true }: { readonly sidecar?: bo
     shape: undefined,
     mesh: {
       uid: 'u',
+      createdAt: 0,
       account,
       workload: { kind: 'Deployment', name: account },
       node: '',

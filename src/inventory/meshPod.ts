@@ -28,6 +28,8 @@ export interface Sidecar {
 /** A pod with a network of its own that has not ended. */
 export interface MeshPod {
   readonly uid: string;
+  /** When it was made (ms). */
+  readonly createdAt: number;
   readonly account: string;
   readonly workload: WorkloadName;
   /** '' until it is scheduled. */
@@ -49,6 +51,7 @@ export function meshPodOf(object: Readonly<Record<string, unknown>>): MeshPod | 
   if (!isRecord(spec) || !isRecord(metadata) || spec['hostNetwork'] === true) return undefined;
   return {
     uid: stringAt(metadata, 'uid') ?? '',
+    createdAt: Date.parse(stringAt(metadata, 'creationTimestamp') ?? '') || 0,
     account: intern(stringAt(spec, 'serviceAccountName') || 'default'),
     workload: workloadOf(metadata),
     node: intern(stringAt(spec, 'nodeName') ?? ''),

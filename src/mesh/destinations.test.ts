@@ -16,12 +16,19 @@ interface PodShape {
   readonly hostNetwork?: boolean;
   readonly account?: string;
   readonly uid?: string;
+  readonly made?: string;
 }
 
 function pod({ ips = ['10.1.0.1'], version = 7, ready = true, phase = 'Running', ...rest }: PodShape): PodRecord {
-  const { hostNetwork = false, account = 'web', uid = 'u' } = rest;
+  const { hostNetwork = false, account = 'web', uid = 'u', made = '2030-01-01T00:00:00Z' } = rest;
   return decodePod({
-    metadata: { namespace: 'shop', name: 'any', uid, resourceVersion: String(version) },
+    metadata: {
+      namespace: 'shop',
+      name: 'any',
+      uid,
+      resourceVersion: String(version),
+      creationTimestamp: made,
+    },
     spec: { hostNetwork, serviceAccountName: account, nodeName: 'node-1' },
     status: {
       phase,
@@ -115,6 +122,11 @@ describe('of two pods that have one address', () => {
   test.each<[string, PodShape, PodShape]>([
     ['the one that has not ended', { version: 9, phase: 'Failed' }, { version: 8 }],
     ['the one that is ready, though the other was written to later', { version: 9, ready: false }, { version: 8 }],
+    [
+      'the younger one while neither is ready, though the other was written to later',
+      { version: 9, ready: false, made: '2029-12-31T00:00:00Z' },
+      { version: 8, ready: false },
+    ],
     ['the later one while neither is ready', { version: 9, ready: false }, { version: 10, ready: false }],
     ['the later one where both seem ready', { version: 99 }, { version: 100 }],
   ])('%s is meant', (_, old, young) => {

@@ -208,10 +208,11 @@ function compareVersions<T extends Versioned>(one: Held<T>, other: Held<T>): num
 const compareServices = compareVersions<MeshService>;
 
 /**
- * A new pod may have the address of one that is not gone yet. That one does not run any more, so it is not ready; but it may be written to later than the new one, as when a finalizer is
- * taken away.
+ * A new pod may have the address of one that is not gone yet. That one does not run any more, so it is not ready, and it is older; but it may be written to later than the new one, as when a
+ * finalizer is taken away.
  */
 function comparePods(one: Held<PodRecord>, other: Held<PodRecord>): number {
   const ready = ({ value }: Held<PodRecord>): number => (value.mesh?.ready === true ? 1 : 0);
-  return ready(one) - ready(other) || compareVersions(one, other);
+  const made = ({ value }: Held<PodRecord>): number => value.mesh?.createdAt ?? 0;
+  return ready(one) - ready(other) || made(one) - made(other) || compareVersions(one, other);
 }

@@ -37,6 +37,7 @@ export function podRecord(uid: string, sketch: PodSketch, resourceVersion = '1')
   const { running = true, started = true } = sketch;
   const mesh: MeshPod = {
     uid,
+    createdAt: 0,
     account: 'default',
     workload: { kind: 'Deployment', name: workload },
     node: 'n',
