@@ -151,7 +151,7 @@ async function enforced(mode: Mode): Promise<void> {
       const done = status?.conditions.some(({ type, status: value }) => type === 'Enforced' && value === 'True');
       return done === true && settledIn(record, mode);
     },
-    { timeoutMs: 60_000 },
+    { timeoutMs: 90_000 },
   ).catch((error: unknown) => {
     throw new Error(`${String(error)}; the policy was ${last}`);
   });
@@ -251,6 +251,42 @@ describe('pods of a labelled namespace', () => {
       await visiting;
     }
     expect(answers.length).toBeGreaterThan(5);
+    expect(answers.filter((answer) => !answer.includes('/constant'))).toEqual([]);
+  });
+
+  test('go on when the leader, or a replica of proxy-api, is killed in the middle of a switch', async () => {
+    const [cart, stranger] = [await visitor(shop(), 'shop', 'cart'), await visitor(outside(), 'outside', 'stranger')];
+    let done = false;
+    const answers: string[] = [];
+    const visiting = (async () => {
+      while (!done) answers.push(await cart('http://web/constant').catch(String));
+    })();
+    try {
+      for (const [mode, victim] of [
+        ['Permissive', 'controller'],
+        ['Strict', 'proxy-api'],
+      ] as const) {
+        await apply(mode);
+        const selector = `app.kubernetes.io/component=${victim}`;
+        await cluster.kubectl([
+          'delete',
+          'pods',
+          '-n',
+          OPERATOR_NAMESPACE,
+          '-l',
+          selector,
+          '--force',
+          '--grace-period=0',
+          '--wait=false',
+        ]);
+        await enforced(mode);
+        const expected = mode === 'Strict' ? 'closed' : expect.stringContaining('/hello');
+        expect([mode, await stranger('http://web.shop/hello')]).toEqual([mode, expected]);
+      }
+    } finally {
+      done = true;
+      await visiting;
+    }
     expect(answers.filter((answer) => !answer.includes('/constant'))).toEqual([]);
   });
 
