@@ -1,8 +1,7 @@
 /** Whether a proxy is who it says to be: pure. What a sibling of the same account can still claim stands in docs/security.md. */
 import type { PodRecord } from '../inventory/index.ts';
 import { spiffeId } from '../pki/index.ts';
-import type { ProxyClaim } from '../xds/proxyStream.ts';
-import type { Refusal } from '../xds/server.ts';
+import type { ProxyClaim, Refusal } from '../xds/index.ts';
 
 export interface AdmissionSettings {
   readonly trustDomain: string;

@@ -23,7 +23,7 @@ import {
   variationOf,
 } from '../mesh/index.ts';
 import { spiffeId } from '../pki/index.ts';
-import type { Resource } from '../xds/session.ts';
+import type { Resource } from '../xds/index.ts';
 import type { Encodings } from './encodings.ts';
 import { modesOfPort, modesOfWorkload, type RecordedModes } from './recordedModes.ts';
 

@@ -3,8 +3,7 @@
  * gather for ever.
  */
 import type { TypedMessage } from '../envoy/index.ts';
-import { encodeResource } from '../xds/protocol.ts';
-import type { Resource } from '../xds/session.ts';
+import { encodeResource, type Resource } from '../xds/index.ts';
 
 /** Two generations of at most so many. */
 const MOST = 20_000;

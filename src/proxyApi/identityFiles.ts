@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { type Clock, type Log, messageOf, sleep } from '../kube/index.ts';
-import type { ServerIdentity } from '../xds/server.ts';
+import type { ServerIdentity } from '../xds/index.ts';
 
 /** kubelet needs up to a minute to bring a renewed Secret: to look each few seconds adds little to that. */
 const LOOK_EVERY = 5_000;

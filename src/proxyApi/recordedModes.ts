@@ -2,7 +2,7 @@
 import { InvalidObjectError, type Mode, type MTLSRolloutSpec, parseMTLSRollout } from '../api/index.ts';
 import type { WorkloadName } from '../inventory/index.ts';
 import { asRecord, asString } from '../kube/index.ts';
-import { beginning, type ClientMode } from '../rollout/step.ts';
+import { beginning, type ClientMode } from '../rollout/index.ts';
 
 /** How servers accept connections to a port, and with what clients open them. */
 export interface PortModes {

@@ -2,8 +2,7 @@
 import { type ServerWritableStream, type ServiceDefinition, status } from '@grpc/grpc-js';
 import type { Clock, Log } from '../kube/index.ts';
 import { PendingReport, type ProxyReport, REPORTS_PATH, type RecordReport, type Report } from '../replicas/index.ts';
-import { type CallPeer, spiffeIdOf } from '../xds/peer.ts';
-import type { ServedMethod } from '../xds/server.ts';
+import { type CallPeer, type ServedMethod, spiffeIdOf } from '../xds/index.ts';
 
 export interface ReportHubOptions {
   readonly clock: Clock;

@@ -24,8 +24,7 @@ import {
 } from '../kube/index.ts';
 import { decodeEndpointSlice, type MeshEndpointSlice } from '../mesh/index.ts';
 import { parseCertificates } from '../pki/index.ts';
-import type { ProxyStream } from '../xds/proxyStream.ts';
-import { type ServerIdentity, serveXds, type XdsServer } from '../xds/server.ts';
+import { type ProxyStream, type ServerIdentity, serveXds, type XdsServer } from '../xds/index.ts';
 import { refusalOf } from './admission.ts';
 import { readIdentity, watchIdentity } from './identityFiles.ts';
 import { MeshState, type NodeRecord } from './meshState.ts';

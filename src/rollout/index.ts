@@ -2,3 +2,4 @@
 export type { Acknowledgements, Refusal } from './acknowledgements.ts';
 export { RolloutController, type RolloutControllerOptions } from './controller.ts';
 export { decodeRollout, type RolloutRecord, rolloutKey } from './record.ts';
+export { beginning, type ClientMode } from './step.ts';

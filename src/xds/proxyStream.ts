@@ -1,5 +1,6 @@
 /** One proxy's stream: hands what comes to the state machine, and what that says to the proxy. */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { types } from '../envoy/index.ts';
 import { encodeResponse, type ProxyNode, type ProxyRequest } from './protocol.ts';
 import { type Refused, Session, type Source } from './session.ts';
 
@@ -24,13 +25,8 @@ const MOST_NAMES = 20_000;
 /** Longer than any name that we have given. */
 const LONGEST_NAME = 300;
 
-const TYPE_PREFIX = 'type.googleapis.com/envoy.config.';
-
 /** Dependencies first, so that no listener comes before its clusters. */
-const order = ['cluster.v3.Cluster', 'endpoint.v3.ClusterLoadAssignment', 'listener.v3.Listener'].map(
-  (type) => TYPE_PREFIX + type,
-);
-const [CLUSTERS = '', ENDPOINTS = '', LISTENERS = ''] = order;
+const order = [types.cluster, types.endpoints, types.listener];
 
 export class ProxyStream {
   readonly claim: ProxyClaim;
@@ -47,7 +43,7 @@ export class ProxyStream {
     this.claim = claim;
     this.#call = call;
     this.#source = source;
-    this.#session = new Session({ source, order, sentAgainAfter: { of: CLUSTERS, type: ENDPOINTS } });
+    this.#session = new Session({ source, order, sentAgainAfter: { of: types.cluster, type: types.endpoints } });
   }
 
   /** Number of the newest state of which the proxy has taken everything; undefined: none yet. Never an older one that it had before. */
@@ -86,7 +82,7 @@ export class ProxyStream {
 
   /** What was sent is of the compared state or a newer one, so that with nothing unanswered the proxy has at least that. A proxy asks for listeners when it has its clusters. */
   #note(): void {
-    if (this.#session.idle && this.#session.hasAskedFor(LISTENERS)) this.#acknowledged = this.#compared;
+    if (this.#session.idle && this.#session.hasAskedFor(types.listener)) this.#acknowledged = this.#compared;
   }
 
   /** At most one response of each type is unanswered: a proxy that reads nothing costs no more than these. */

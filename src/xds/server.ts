@@ -70,14 +70,14 @@ export interface XdsServer {
   close(): Promise<void>;
 }
 
-const half_hour = 30 * 60 * 1000;
+const HALF_HOUR = 30 * 60 * 1000;
 
 /** How many streams are looked at before others have their turn. */
 const SLICE = 25;
 
 /** Resolves when it listens; rejects if its port cannot be had, or key and certificate cannot be used. */
 export async function serveXds(options: XdsServerOptions): Promise<XdsServer> {
-  const { clock, connectionAgeMs = half_hour, handshakesPerSecond = 200, host, port } = options;
+  const { clock, connectionAgeMs = HALF_HOUR, handshakesPerSecond = 200, host, port } = options;
   const hub = new Hub(options);
   const handshakes = new Handshakes({
     clock,

@@ -74,7 +74,7 @@ describe('a client that asks for everything', () => {
     world.set('everybody', LISTENERS, 'in', '2');
     expect(session.changed()).toEqual([]);
     world.set('everybody', LISTENERS, 'in', '3');
-    expect(session.upToDate).toBe(false);
+    expect(session.idle).toBe(false);
     expect(told(session.request(request(LISTENERS, { nonce: nonceOf(first) })))).toEqual(['listeners: in=3']);
   });
 });
@@ -168,13 +168,13 @@ describe('a response that is refused', () => {
     const first = session.request(request(LISTENERS));
     expect(session.request(request(LISTENERS, { nonce: nonceOf(first), error: 'no such filter' }))).toEqual([]);
     expect(session.refused).toEqual([{ type: LISTENERS, error: 'no such filter', names: ['in'] }]);
-    expect(session.upToDate).toBe(false);
+    expect(session.idle).toBe(false);
     world.set('everybody', LISTENERS, 'in', 'good');
     const second = session.changed();
     expect(told(second)).toEqual(['listeners: in=good']);
     session.request(request(LISTENERS, { nonce: nonceOf(second) }));
     expect(session.refused).toEqual([]);
-    expect(session.upToDate).toBe(true);
+    expect(session.idle).toBe(true);
   });
 
   test('is not told of where the refusal is of an older one', () => {
@@ -295,7 +295,7 @@ test('whatever happens in whatever order, in the end the client has exactly what
           wanted,
         );
       }
-      expect(client.session.upToDate).toBe(true);
+      expect(client.session.idle).toBe(true);
     }),
     { numRuns: 1_000 },
   );

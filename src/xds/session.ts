@@ -85,14 +85,6 @@ export class Session {
     return [...this.#refused.values()];
   }
 
-  /** Whether the client has taken everything that it is to have at present. */
-  get upToDate(): boolean {
-    return [...this.#types].every(
-      ([type, state]) =>
-        state.inFlight === undefined && !this.#refused.has(type) && this.#difference(type, state) === undefined,
-    );
-  }
-
   /** Whether everything that was sent has been answered, and nothing of it refused. */
   get idle(): boolean {
     if (this.#refused.size > 0) return false;
