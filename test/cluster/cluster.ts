@@ -63,11 +63,13 @@ export interface KubectlOptions {
 
 /** kubectl ended with another code than 0; the message is what it wrote to stderr. */
 export class KubectlError extends Error {
+  readonly stdout: string;
   readonly stderr: string;
   readonly code: number;
-  constructor(args: readonly string[], code: number, stderr: string) {
+  constructor(args: readonly string[], code: number, stderr: string, stdout: string) {
     super(`kubectl ${args.join(' ')}: ${stderr.trim()}`);
     this.name = 'KubectlError';
+    this.stdout = stdout;
     this.stderr = stderr;
     this.code = code;
   }
@@ -280,6 +282,7 @@ export class Cluster implements AsyncDisposable {
                 args,
                 typeof error.code === 'number' ? error.code : -1,
                 stderr === '' ? error.message : stderr,
+                stdout,
               ),
             );
         },

@@ -4,8 +4,8 @@ import { MESH, type PolicySketch, policy } from '../../policy/builders.fixture.t
 import type { PolicyRecord } from '../../policy/index.ts';
 import { CliError } from '../end.ts';
 import { type ExplainQuestion, explain } from './explain.ts';
+import { explanationText } from './explainText.ts';
 import { parseSubject, readSubject, type Subject } from './subject.ts';
-import { explanationText } from './text.ts';
 
 const web = subject({ containers: [{ ports: [{ containerPort: 8080, name: 'http' }, { containerPort: 9090 }] }] });
 

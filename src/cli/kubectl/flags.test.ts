@@ -33,11 +33,11 @@ describe('the command line of kubectl mtls', () => {
     ['rs/web', 'ReplicaSet'],
     ['job.batch/web', 'Job'],
   ])('knows %s', (word, kind) => {
-    expect(parsed('explain', word).subject).toMatchObject({ name: 'web', kind: { kind } });
+    expect(parsed('explain', word)).toMatchObject({ subject: { name: 'web', kind: { kind } } });
   });
 
   test('takes kind and name apart, as kubectl does', () => {
-    expect(parsed('explain', 'pod', 'web').subject).toMatchObject({ name: 'web' });
+    expect(parsed('explain', 'pod', 'web')).toMatchObject({ subject: { name: 'web' } });
   });
 
   test.each([[[]], [['--help']], [['help']], [['explain', '-h']]])('prints help for %j', (args) => {

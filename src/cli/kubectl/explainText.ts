@@ -1,5 +1,6 @@
 /** An explanation for people to read. Pure. */
 import type { Explanation, PortExplanation } from './explain.ts';
+import { printable, table } from './table.ts';
 
 /** One table of ports; where there is one port only, also what became of every policy. */
 export function explanationText({ object, namespace, ports, unprotected, notes }: Explanation): string {
@@ -15,7 +16,7 @@ export function explanationText({ object, namespace, ports, unprotected, notes }
     '',
     ...table(['PORT', 'MODE', 'WHY'], [...rows, ...open]),
     ...(only !== undefined && more.length === 0 ? ['', ...policiesOf(only)] : []),
-    ...(notes.length === 0 ? [] : ['', ...notes.map((note) => `note: ${note}`)]),
+    ...(notes.length === 0 ? [] : ['', ...notes.map((note) => `note: ${printable(note)}`)]),
     '',
   ].join('\n');
 }
@@ -40,17 +41,5 @@ function policiesOf({ policies }: PortExplanation): string[] {
   return table(
     ['POLICY', 'SCOPE', 'WHAT BECOMES OF IT'],
     policies.map(({ policy, scope, detail }) => [policy, scope, detail]),
-  );
-}
-
-/** Columns as kubectl prints them. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  return all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('   ')
-      .trimEnd(),
   );
 }

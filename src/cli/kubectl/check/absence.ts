@@ -1,0 +1,54 @@
+/** Why a pod has no sidecar: what the webhook would do if it were made now. Pure. */
+import { injectionValues, labels } from '../../../api/index.ts';
+import { type InjectionSettings, inject, parsePod } from '../../../inject/index.ts';
+import type { NamespaceFacts } from './facts.ts';
+
+/** Earlier: nothing stands against one now. Refused: it could not be made now. */
+export type Absence =
+  | { readonly why: 'NotInMesh' | 'OptedOut' | 'HostNetwork' | 'Earlier' }
+  | { readonly why: 'Refused'; readonly message: string };
+
+export interface Injector {
+  readonly operatorNamespace: string;
+  readonly everyNamespace: boolean;
+}
+
+/** @param object a pod without sidecar, as the API server has it. @returns undefined where it cannot be told. */
+export function absenceOf(object: unknown, namespace: NamespaceFacts, injector: Injector): Absence | undefined {
+  try {
+    const decision = inject(parsePod(object), namespace, settingsOf(injector));
+    switch (decision.action) {
+      case 'Inject':
+        return { why: 'Earlier' };
+      case 'Refuse':
+        return { why: 'Refused', message: decision.message };
+      case 'LeaveAlone': {
+        const { reason } = decision;
+        return { why: reason === 'OptedOut' || reason === 'HostNetwork' ? reason : 'NotInMesh' };
+      }
+    }
+  } catch {
+    // A pod that cannot be read hides none of the others.
+    return undefined;
+  }
+}
+
+/** Images and addresses have no part in whether a pod gets a sidecar. */
+function settingsOf({ everyNamespace, operatorNamespace }: Injector): InjectionSettings {
+  return {
+    operatorNamespace,
+    everyNamespace,
+    proxyImage: '',
+    initImage: '',
+    proxyApi: { host: '', port: 0, spiffeId: '' },
+    drainSeconds: 0,
+    resources: { requests: {}, limits: {} },
+  };
+}
+
+/** Whether pods of the namespace get a sidecar unless they say otherwise. */
+export function isInMesh({ labels: found, name }: NamespaceFacts, injector: Injector): boolean {
+  if (name === injector.operatorNamespace || name.startsWith('kube-')) return false;
+  const { [labels.injection]: asked } = found;
+  return asked === injectionValues.enabled || (injector.everyNamespace && asked !== injectionValues.disabled);
+}
