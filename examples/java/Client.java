@@ -1,8 +1,6 @@
 import java.io.IOException;
-import java.io.InputStream;
 import java.net.InetSocketAddress;
 import java.net.Socket;
-import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.cert.X509Certificate;
 import java.util.concurrent.CountDownLatch;
@@ -84,31 +82,10 @@ public final class Client {
                 connection.setSSLParameters(parameters);
                 connection.startHandshake();
                 X509Certificate peer = Identity.first(connection.getSession().getPeerCertificates());
-                String request = "GET / HTTP/1.1\r\nHost: " + serverName + "\r\nConnection: close\r\n\r\n";
-                connection.getOutputStream().write(request.getBytes(StandardCharsets.US_ASCII));
-                readResponse(connection.getInputStream());
+                Http.Answer answer = Http.get(connection, serverName, "/");
+                if (answer.status() != 200) throw new IOException("the server answered " + answer.status());
                 return peer;
             }
         }
-    }
-
-    /** As long as the response says: not every server says goodbye, and Java takes a connection that just ends for a broken one. */
-    private static void readResponse(InputStream in) throws IOException {
-        String status = readLine(in);
-        if (!status.matches("HTTP/1\\.[01] 200 .*")) throw new IOException("the server answered " + status);
-        int length = 0;
-        for (String line = readLine(in); !line.isEmpty(); line = readLine(in)) {
-            if (line.toLowerCase().startsWith("content-length:")) length = Integer.parseInt(line.substring(15).trim());
-        }
-        if (in.readNBytes(length).length < length) throw new IOException("the response ends early");
-    }
-
-    private static String readLine(InputStream in) throws IOException {
-        StringBuilder line = new StringBuilder();
-        for (int c = in.read(); c != '\n'; c = in.read()) {
-            if (c < 0) throw new IOException("the response ends early");
-            if (c != '\r') line.append((char) c);
-        }
-        return line.toString();
     }
 }

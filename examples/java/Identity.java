@@ -98,6 +98,13 @@ final class Identity {
         return certificate.getSubjectX500Principal().getName();
     }
 
+    /** All URIs in a certificate; that of a workload has one, its SPIFFE ID. */
+    static List<String> urisOf(X509Certificate certificate) throws GeneralSecurityException {
+        Collection<List<?>> names = certificate.getSubjectAlternativeNames();
+        if (names == null) return List.of();
+        return names.stream().filter(name -> name.get(0).equals(6)).map(name -> (String) name.get(1)).toList();
+    }
+
     static X509Certificate first(Certificate[] chain) {
         return (X509Certificate) chain[0];
     }

@@ -65,6 +65,15 @@ export function nameOf(certificate) {
   );
 }
 
+/**
+ * All URIs in a certificate; that of a workload has one, its SPIFFE ID.
+ * @param {X509Certificate} certificate
+ */
+export function urisOf(certificate) {
+  const names = alternativeNames(certificate.subjectAltName ?? '');
+  return names.filter(({ type }) => type === 'URI').map(({ value }) => value);
+}
+
 // `DNS:web.shop.svc, URI:"…"`: a name with a comma in it is quoted, so splitting the text at commas would let a name pass for several.
 function alternativeNames(text) {
   const pattern = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,"]*)(?:, |$)/y;

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from datetime import datetime, timezone
+from typing import Callable
 
 
 class Identity:
@@ -16,9 +17,16 @@ class Identity:
     trusted a root would go on trusting it.
     """
 
-    def __init__(self, directory: str, purpose: ssl.Purpose):
+    def __init__(
+        self,
+        directory: str,
+        purpose: ssl.Purpose,
+        prepare: Callable[[ssl.SSLContext], None] = lambda context: None,
+    ):
+        """`prepare` is given each new context before anybody uses it."""
         self._directory = directory
         self._purpose = purpose
+        self._prepare = prepare
         self._lock = threading.Lock()
         self._files: list[bytes] = []
         self._looked = 0.0
@@ -56,6 +64,7 @@ class Identity:
         if self._purpose is ssl.Purpose.CLIENT_AUTH:
             # A resumed session would carry on with a certificate that may have expired since.
             context.num_tickets = 0
+        self._prepare(context)
         self._context = context
         self._files = files
         log("loaded")

@@ -1,4 +1,5 @@
 // curl and openssl as docs/clients.md says to call them, against the Go server and each other, through renewals and refusals.
+import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -79,6 +80,16 @@ test('every command in docs/clients.md is one that is run here or in postgresql.
 test('docs/clients.md links to files that exist', () => {
   const missing = linkedFiles(documentation).filter((file) => !existsSync(join(root, 'docs', file)));
   expect(missing).toEqual([]);
+});
+
+test('the certificate that docs/clients.md shows for clients of the mesh has a SPIFFE ID', async () => {
+  const block = fencedBlocks(documentation).find(({ text }) => text.includes('serviceAccountName: cart'));
+  await fleet.cluster.kubectl(['apply', '-f', '-'], { input: block?.text ?? '' });
+  await fleet.cluster.kubectl(['wait', '--for=condition=Ready', 'wcert/cart', '-n', 'shop', '--timeout=60s']);
+  const files = await fleet.secret('shop', 'cart-mtls');
+  const { subjectAltName } = new X509Certificate(files['tls.crt'] ?? '');
+  expect(subjectAltName).toBe('URI:spiffe://cluster.local/ns/shop/sa/cart');
+  expect(files['keystore.p12']).toBeDefined();
 });
 
 describe.each(tools)('%s', (tool) => {

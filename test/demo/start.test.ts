@@ -145,12 +145,12 @@ test('npm start is what is run above', () => {
   expect(scripts.start).toBe(behindNpm);
 });
 
-test('every file in examples/ is applied by this demonstration or run by test/clients, test/docker or test/node', () => {
-  const programs = ['server', 'client', 'mtls'];
+test('every file in examples/ is applied by this demonstration or run by test/clients, test/docker, test/node or test/proxy', () => {
+  const programs = ['server', 'client', 'meshclient', 'mtls'];
   const known = [
     'examples/*.yaml',
-    'examples/go/go.mod',
-    'examples/java/{Identity,Server,Client}.java',
+    'examples/go/{go.mod,mtls/mesh.go}',
+    'examples/java/{Http,Identity,Server,Client,MeshClient}.java',
     'examples/envoy/envoy.yaml',
     'examples/grpc/{go.mod,go.sum,{server,client}/main.go}',
     'examples/nginx/nginx.{conf,yaml}',

@@ -1,6 +1,15 @@
 /** Certificates of workloads, of this mesh and of others, as the operator would write them into Secrets. */
+import { createPrivateKey } from 'node:crypto';
+import { keystoreFiles } from '../../src/certificate/keystoreFiles.ts';
 import { plainOutput } from '../../src/certificate/outputs.ts';
-import { buildLeafProfile, chainPem, generateKeyPair, issueLeaf, spiffeId } from '../../src/pki/index.ts';
+import {
+  buildLeafProfile,
+  chainPem,
+  generateKeyPair,
+  issueLeaf,
+  KeystorePassword,
+  spiffeId,
+} from '../../src/pki/index.ts';
 import { type CorporateCa, makeCorporateCa } from '../support/corporateCa.ts';
 
 export const TRUST_DOMAIN = 'cluster.local';
@@ -18,6 +27,10 @@ export interface IdentityOrder {
   readonly trustDomain?: string;
   readonly namespace?: string;
   readonly account: string;
+  /** Default: those of a Service with the account's name. Certificates of sidecars have none. */
+  readonly dnsNames?: readonly string[];
+  /** In place of the account's SPIFFE ID. */
+  readonly uris?: readonly string[];
   /** ms from now; default: an hour. */
   readonly endsIn?: number;
 }
@@ -26,12 +39,13 @@ const hour = 3_600_000;
 
 export async function issueIdentity(order: IdentityOrder): Promise<Identity> {
   const { ca, trustDomain = TRUST_DOMAIN, namespace = 'shop', account, endsIn = hour } = order;
+  const { dnsNames = [`${account}.${namespace}.svc`], uris } = order;
   const key = await generateKeyPair({ algorithm: 'ECDSA' });
   const profile = buildLeafProfile({
     subject: {},
-    dnsNames: [`${account}.${namespace}.svc`],
+    dnsNames,
     ipAddresses: [],
-    uris: [spiffeId({ trustDomain, namespace, serviceAccountName: account })],
+    uris: uris ?? [spiffeId({ trustDomain, namespace, serviceAccountName: account })],
     emailAddresses: [],
     usages: ['server auth', 'client auth'],
     key: { algorithm: 'ECDSA' },
@@ -57,6 +71,29 @@ export async function issueIdentity(order: IdentityOrder): Promise<Identity> {
     ]),
   );
   return { keyPem: files.keyPem, chainPem: files.chainPem, rootsPem: files.bundlePem, sds };
+}
+
+/**
+ * The files of the Secret of a WorkloadCertificate with the output PKCS12, for programs that mount it.
+ * @param rootsPem whom the program is to trust; default: its own authority
+ */
+export async function secretFiles(
+  { keyPem, chainPem, rootsPem: own }: Identity,
+  rootsPem: string = own,
+): Promise<ReadonlyMap<string, Buffer>> {
+  const keyDer = createPrivateKey(keyPem).export({ format: 'der', type: 'pkcs8' });
+  const passwords = { given: new Map<string, KeystorePassword>(), generated: KeystorePassword.generate() };
+  const stores = await keystoreFiles(
+    [{ type: 'PKCS12' }],
+    { keyPem, keyDer, chainPem, bundlePem: rootsPem },
+    passwords,
+  );
+  return new Map([
+    ['tls.crt', Buffer.from(chainPem)],
+    ['tls.key', Buffer.from(keyPem)],
+    ['ca.crt', Buffer.from(rootsPem)],
+    ...Object.entries(stores).map(([name, base64]) => [name, Buffer.from(base64, 'base64')] as const),
+  ]);
 }
 
 export { type CorporateCa, makeCorporateCa };

@@ -15,13 +15,14 @@ const examples = join(import.meta.dirname, '..', '..', 'examples');
 
 export const languages = ['go', 'node', 'python', 'java'] as const;
 export type Language = (typeof languages)[number];
-export type Role = 'server' | 'client';
+export type Role = 'server' | 'client' | 'meshclient';
 
 /** What the programs write: a JSON object a line. */
 const lineSchema = z.discriminatedUnion('msg', [
   z.object({ msg: z.literal('serving'), address: z.string() }),
   z.object({ msg: z.literal('loaded') }),
   z.object({ msg: z.literal('peer'), name: z.string(), serial: z.string(), notAfter: z.string() }),
+  z.object({ msg: z.literal('answer'), status: z.number(), body: z.string() }),
   z.object({ msg: z.literal('failed'), error: z.string() }),
   z.object({ msg: z.literal('cannot go on'), error: z.string() }),
   z.object({ msg: z.literal('count'), handshakes: z.number(), failures: z.number() }),
@@ -45,9 +46,11 @@ export async function exampleCommand(
     case 'python':
       return [await findPython(), '-B', join(examples, 'python', `${role}.py`)]; // -B: no __pycache__ in the sources
     case 'java':
-      return await javaCommand(join(examples, 'java'), role === 'server' ? 'Server' : 'Client', progress);
+      return await javaCommand(join(examples, 'java'), javaClasses[role], progress);
   }
 }
+
+const javaClasses: Readonly<Record<Role, string>> = { server: 'Server', client: 'Client', meshclient: 'MeshClient' };
 
 let python: Promise<string> | undefined;
 
@@ -74,6 +77,8 @@ export class ExampleProgram {
   readonly errors: string[] = [];
   /** In order, as they came. */
   readonly peers: PeerLine[] = [];
+  /** What it was answered, the last hundred. */
+  readonly answers: string[] = [];
   /** Where a server listens. */
   address: string | undefined;
   /** How often it has read another certificate, the first one included. */
@@ -144,11 +149,17 @@ export class ExampleProgram {
     if (line.msg === 'serving') this.address = line.address;
     else if (line.msg === 'loaded') this.loads++;
     else if (line.msg === 'peer') this.peers.push(line);
+    else if (line.msg === 'answer') this.#answered(line);
     else if (line.msg === 'count') {
       this.handshakes = line.handshakes;
       this.failures = line.failures;
     } else if (this.errors.length < 100) this.errors.push(line.error);
     for (const listener of this.#listeners) listener(line);
+  }
+
+  #answered({ status, body }: Extract<ProgramLine, { msg: 'answer' }>): void {
+    if (this.answers.length === 100) this.answers.shift();
+    this.answers.push(`${status} ${body}`);
   }
 }
 

@@ -80,12 +80,17 @@ func (i *Identity) verifyServer(state tls.ConnectionState) error {
 	if state.ServerName == "" {
 		return errors.New("mtls: no name to verify the server by: connect by a DNS name, or set ServerName")
 	}
+	return i.verifyChain(state, state.ServerName)
+}
+
+// Without a name only that our roots vouch for the server, whoever it is.
+func (i *Identity) verifyChain(state tls.ConnectionState, name string) error {
 	intermediates := x509.NewCertPool()
 	for _, certificate := range state.PeerCertificates[1:] {
 		intermediates.AddCert(certificate)
 	}
 	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
-		DNSName:       state.ServerName,
+		DNSName:       name,
 		Roots:         i.fresh().roots,
 		Intermediates: intermediates,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},

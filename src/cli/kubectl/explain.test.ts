@@ -168,6 +168,8 @@ describe('the text', () => {
         ports: [
           { containerPort: 8080, name: 'http' },
           { containerPort: 53, protocol: 'UDP' },
+          { containerPort: 8080, protocol: 'UDP' },
+          { containerPort: 3868, protocol: 'SCTP' },
         ],
       },
     ],
@@ -183,13 +185,19 @@ describe('the text', () => {
         '8080 (http)   Strict       shop/default (Namespace)',
         '9090          Permissive   shop/default (Namespace, ports[0])',
         'all others    Strict       shop/default (Namespace)',
-        '53/UDP        -            not protected: modes are for TCP',
+        '53/UDP        -            not protected: modes are for TCP, not for UDP and QUIC',
+        '8080/UDP      -            not protected: modes are for TCP, not for UDP and QUIC',
+        '3868/SCTP     -            not protected: modes are for TCP',
         '',
         'note: nothing enforces a mode yet: this version has no sidecars, and traffic stays as it is',
         'note: no container declares port 9090: what is said of it holds for a process that listens there all the same',
         '',
       ].join('\n'),
     );
+  });
+
+  test('of one port names what is not protected, too: QUIC may have the same number', () => {
+    expect(explanationText(explain(mixed, question([], { port: '8080' })))).toContain('8080/UDP      -');
   });
 
   test('of one port says what became of every policy', () => {

@@ -8,7 +8,7 @@ export function explanationText({ object, namespace, ports, unprotected, notes }
   const open = unprotected.map(({ number, protocol }) => [
     `${number}/${protocol}`,
     '-',
-    'not protected: modes are for TCP',
+    protocol === 'UDP' ? 'not protected: modes are for TCP, not for UDP and QUIC' : 'not protected: modes are for TCP',
   ]);
   const [only, ...more] = ports;
   return [
