@@ -27,6 +27,7 @@ import { parseCertificates } from '../pki/index.ts';
 import type { ProxyStream } from '../xds/proxyStream.ts';
 import { type ServerIdentity, serveXds, type XdsServer } from '../xds/server.ts';
 import { refusalOf } from './admission.ts';
+import { addressOfDestination } from './destinationResources.ts';
 import { readIdentity, watchIdentity } from './identityFiles.ts';
 import { MeshState, type NodeRecord } from './meshState.ts';
 import { decodeRollout, type RecordedModes } from './recordedModes.ts';
@@ -130,7 +131,7 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
     trustDomain,
     ranges: options.ranges,
     log,
-    onChange: () => server?.changed(),
+    onChange: (addresses) => server?.changed(addresses),
     onRecord: (report) => reports.record(report),
   });
 
@@ -167,6 +168,7 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
     clock,
     log,
     state: () => state.number,
+    subjectOf: addressOfDestination,
     admit: (claim) => {
       const refusal = refusalOf(claim, stores.pods.get(claim.cluster), {
         trustDomain,

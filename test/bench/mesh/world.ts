@@ -1,5 +1,12 @@
 /** A mesh as objects of the API server: pods with sidecars, as if a kubelet ran them; Services that lead to them; and the records of their modes. */
-import { GROUP, type Mode, type MTLSRolloutSpec, mtlsRolloutKind, parseMTLSRollout, VERSION } from '../../../src/api/index.ts';
+import {
+  GROUP,
+  type Mode,
+  type MTLSRolloutSpec,
+  mtlsRolloutKind,
+  parseMTLSRollout,
+  VERSION,
+} from '../../../src/api/index.ts';
 import { destinationName } from '../../../src/envoy/index.ts';
 import { applyPatch, pod as podOf, settings } from '../../../src/inject/builders.fixture.ts';
 import { inject } from '../../../src/inject/index.ts';
