@@ -166,6 +166,19 @@ export class RenderedDestinations {
   }
 }
 
+/** The address that a name is about, canonical: by it changes are told. Asked for every name of every proxy, so that what is usual has to be quick. */
+export function addressOfDestination(name: string): string | undefined {
+  const end = name.lastIndexOf(':');
+  // Of a destination by IPv4, which is never written in two ways; what is none is not known to anybody.
+  if (end > START && name.charCodeAt(START) !== BRACKET) return name.slice(START, end);
+  const dialled = parseDestinationName(name);
+  return dialled && canonicalAddress(dialled.address);
+}
+
+/** Where the address begins, after `dst|`. */
+const START = 4;
+const BRACKET = '['.charCodeAt(0);
+
 /** Names of a Service's addresses and ports. */
 export function namesOfService(service: {
   readonly clusterIPs: readonly string[];

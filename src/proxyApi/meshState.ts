@@ -1,4 +1,5 @@
 /** What every proxy is to have, from what the API server says: kept as that changes, rendered when a proxy asks. */
+import { isDeepStrictEqual } from 'node:util';
 import {
   type AddressRange,
   inboundClusters,
@@ -9,7 +10,7 @@ import {
   probeListener,
   types,
 } from '../envoy/index.ts';
-import type { MeshPod, PodRecord, Sidecar } from '../inventory/index.ts';
+import type { PodRecord } from '../inventory/index.ts';
 import type { Change, Log, Store } from '../kube/index.ts';
 import { Destinations, type MeshEndpointSlice, type MeshService, type Place } from '../mesh/index.ts';
 import type { RecordReport } from '../replicas/index.ts';
@@ -38,8 +39,8 @@ export interface MeshSettings {
   /** Of pods and Services: there proxies ask before they dial. */
   readonly ranges: readonly AddressRange[];
   readonly log: Log;
-  /** Something has changed that a proxy may have to be told. */
-  readonly onChange: () => void;
+  /** Something has changed that a proxy may have to be told: of destinations by these addresses, and of what is its own. */
+  readonly onChange: (addresses: Iterable<string>) => void;
   /** From the state of this number on, proxies are rendered from a namespace's record at this version. Called before `onChange`. */
   readonly onRecord: (record: RecordReport) => void;
 }
@@ -58,6 +59,8 @@ export class MeshState {
   /** By namespace: there is one record in each. */
   readonly #modes = new Map<string, RecordedModes>();
   readonly #ahead = new Map<string, readonly string[]>();
+  /** Namespaces in which a Service has changed since. */
+  readonly #aheadStale = new Set<string>();
   readonly #servicesOf = new Map<string, Set<string>>();
   #number = 0;
 
@@ -110,7 +113,7 @@ export class MeshState {
     if (addresses.length === 0 && !always) return;
     this.#rendered.forget(addresses);
     this.#number += 1;
-    this.#settings.onChange();
+    this.#settings.onChange(addresses);
   }
 
   #recorded({ before, after }: Change<RecordedModes>): void {
@@ -121,10 +124,11 @@ export class MeshState {
       this.#settings.log.error({ namespace, error: after.problem }, 'the rollout of a namespace cannot be read');
       return;
     }
+    const known = this.#modes.get(namespace);
+    const changed = differences(known, after);
     if (after === undefined) this.#modes.delete(namespace);
-    else this.#modes.set(namespace, after);
+    else this.#modes.set(namespace, kept(known, after, changed));
     const addresses = new Set<string>();
-    const changed = differences(before, after);
     for (const [key, { mesh }] of this.#stores.pods.entries()) {
       if (mesh?.sidecar === undefined || namespaceOf(key) !== namespace) continue;
       if (!changed.has(`${mesh.workload.kind}/${mesh.workload.name}`)) continue;
@@ -134,12 +138,12 @@ export class MeshState {
     this.#number += 1;
     if (after !== undefined)
       this.#settings.onRecord({ namespace, resourceVersion: after.resourceVersion, state: this.#number });
-    this.#settings.onChange();
+    this.#settings.onChange(addresses);
   }
 
   #note({ key, before, after }: Change<MeshService>): void {
     const namespace = namespaceOf(key);
-    this.#ahead.delete(namespace);
+    this.#aheadStale.add(namespace);
     const keys = this.#servicesOf.get(namespace) ?? new Set<string>();
     if (after === undefined) keys.delete(key);
     else if (before === undefined) keys.add(key);
@@ -150,12 +154,14 @@ export class MeshState {
   /** Names of the namespace's own Services: what its pods dial first they know already. */
   #aheadOf(namespace: string): readonly string[] {
     const known = this.#ahead.get(namespace);
-    if (known !== undefined) return known;
+    if (known !== undefined && !this.#aheadStale.delete(namespace)) return known;
     const names = [...(this.#servicesOf.get(namespace) ?? [])].sort().flatMap((key) => {
       const service = this.#stores.services.get(key);
       return service === undefined ? [] : namesOfService(service);
     });
     const ahead = names.slice(0, MOST_AHEAD);
+    // The very same where nothing is another: by that proxies are known to have all of it.
+    if (known !== undefined && isDeepStrictEqual(known, ahead)) return known;
     this.#ahead.set(namespace, ahead);
     return ahead;
   }
@@ -172,6 +178,15 @@ function seenOf(pod: PodRecord | undefined): unknown {
   if (pod?.mesh === undefined) return undefined;
   const { ready: _, sidecar, ...mesh } = pod.mesh;
   return [mesh, { ...sidecar, running: true }, pod.shape?.ports];
+}
+
+/** With the very objects of before where they say the same: whatever was rendered of them is right. */
+function kept(before: RecordedModes | undefined, after: RecordedModes, changed: ReadonlySet<string>): RecordedModes {
+  const workloads = [...after.workloads].map(([key, modes]): [string, WorkloadModes] => [
+    key,
+    (changed.has(key) ? undefined : before?.workloads.get(key)) ?? modes,
+  ]);
+  return { ...after, workloads: new Map(workloads) };
 }
 
 /** Workloads whose modes are not what they were, by `kind/name`. */
@@ -199,10 +214,10 @@ class PodSource implements ProxySource {
   readonly #key: string;
   readonly #uid: string;
   readonly #view: PodView;
-  /** What was rendered last, and of what: most changes are of other pods. */
-  #own:
-    | { readonly record: PodRecord; readonly modes: RecordedModes | undefined; readonly is: OwnResources }
-    | undefined;
+  /** What was made last, and of what: most changes are of other pods. */
+  #pod: { readonly record: PodRecord; readonly is: ProxiedPod | undefined } | undefined;
+  #own: { readonly pod: ProxiedPod; readonly modes: WorkloadModes; readonly is: OwnResources } | undefined;
+  #seen: Seen | undefined;
 
   constructor(key: string, uid: string, view: PodView) {
     this.#key = key;
@@ -211,47 +226,58 @@ class PodSource implements ProxySource {
   }
 
   get ended(): string | undefined {
-    return this.#pod() === undefined ? `pod ${this.#key} (UID ${this.#uid}) is not there any more` : undefined;
+    return this.#present() === undefined ? `pod ${this.#key} (UID ${this.#uid}) is not there any more` : undefined;
+  }
+
+  get view(): unknown {
+    const pod = this.#present();
+    if (pod === undefined) return undefined;
+    const own = this.#ownOf(pod);
+    const { node, zone } = this.#place(pod);
+    const ahead = this.#view.ahead();
+    const seen = this.#seen;
+    if (seen?.own !== own || seen.ahead !== ahead || seen.node !== node || seen.zone !== zone)
+      this.#seen = { own, ahead, node, zone };
+    return this.#seen;
   }
 
   all(type: string): Iterable<Resource> {
-    const pod = this.#pod();
+    const pod = this.#present();
     if (pod === undefined) return [];
     const own = this.#ownOf(pod);
     if (type === types.listener) return own.listeners;
     if (type !== types.cluster) return [];
-    const place = this.#place(pod.mesh);
+    const place = this.#place(pod);
     const ahead = this.#view.ahead().flatMap((name) => this.#view.rendered.get(name, place)?.cluster ?? []);
     return [...own.clusters, ...ahead];
   }
 
   named(type: string, name: string): Resource | undefined {
-    const pod = this.#pod();
+    const pod = this.#present();
     if (pod === undefined) return undefined;
-    const found = this.#view.rendered.get(name, this.#place(pod.mesh));
+    const found = this.#view.rendered.get(name, this.#place(pod));
     if (type === types.cluster) return found?.cluster;
     return type === types.endpoints ? found?.endpoints : undefined;
   }
 
-  #pod(): (ProxiedPod & { readonly record: PodRecord }) | undefined {
+  #present(): ProxiedPod | undefined {
     const record = this.#view.pod();
-    if (record?.mesh?.sidecar === undefined || record.shape === undefined || record.mesh.uid !== this.#uid)
-      return undefined;
-    const { mesh, shape } = record;
-    const { sidecar } = record.mesh;
-    return { record, shape, mesh: { ...mesh, sidecar } };
+    if (record === undefined) return undefined;
+    if (this.#pod?.record !== record) this.#pod = { record, is: proxied(record, this.#uid) };
+    return this.#pod.is;
   }
 
-  #place({ node }: MeshPod & { readonly sidecar: Sidecar }): Place {
+  #place({ mesh: { node } }: ProxiedPod): Place {
     return { node, zone: this.#view.zone(node) };
   }
 
-  #ownOf(pod: ProxiedPod & { readonly record: PodRecord }): OwnResources {
-    const modes = this.#view.modes();
-    if (this.#own?.record === pod.record && this.#own.modes === modes) return this.#own.is;
-    const is = this.#render(pod, modesOfWorkload(modes, pod.mesh.workload));
-    this.#own = { record: pod.record, modes, is };
-    return is;
+  #ownOf(pod: ProxiedPod): OwnResources {
+    const modes = modesOfWorkload(this.#view.modes(), pod.mesh.workload);
+    if (this.#own?.pod === pod && this.#own.modes === modes) return this.#own.is;
+    const is = this.#render(pod, modes);
+    const before = this.#own?.is;
+    this.#own = { pod, modes, is: before !== undefined && areSame(before, is) ? before : is };
+    return this.#own.is;
   }
 
   #render(pod: ProxiedPod, modes: WorkloadModes): OwnResources {
@@ -281,4 +307,29 @@ class PodSource implements ProxySource {
 interface OwnResources {
   readonly listeners: readonly Resource[];
   readonly clusters: readonly Resource[];
+}
+
+/** All that its view is made of, but for what names mean at its place. */
+interface Seen {
+  readonly own: OwnResources;
+  readonly ahead: readonly string[];
+  readonly node: string;
+  readonly zone: string;
+}
+
+function proxied({ mesh, shape }: PodRecord, uid: string): ProxiedPod | undefined {
+  if (mesh?.sidecar === undefined || shape === undefined || mesh.uid !== uid) return undefined;
+  const { sidecar } = mesh;
+  return { shape, mesh: { ...mesh, sidecar } };
+}
+
+function areSame(one: OwnResources, other: OwnResources): boolean {
+  return areEqual(one.listeners, other.listeners) && areEqual(one.clusters, other.clusters);
+}
+
+function areEqual(some: readonly Resource[], others: readonly Resource[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every(({ name, version }, index) => others[index]?.name === name && others[index].version === version)
+  );
 }

@@ -26,6 +26,7 @@ import { decodeEndpointSlice, type MeshEndpointSlice } from '../mesh/index.ts';
 import { parseCertificates } from '../pki/index.ts';
 import { type ProxyStream, type ServerIdentity, serveXds, type XdsServer } from '../xds/index.ts';
 import { refusalOf } from './admission.ts';
+import { addressOfDestination } from './destinationResources.ts';
 import { readIdentity, watchIdentity } from './identityFiles.ts';
 import { MeshState, type NodeRecord } from './meshState.ts';
 import { decodeRollout, type RecordedModes } from './recordedModes.ts';
@@ -129,7 +130,7 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
     trustDomain,
     ranges: options.ranges,
     log,
-    onChange: () => server?.changed(),
+    onChange: (addresses) => server?.changed(addresses),
     onRecord: (report) => reports.record(report),
   });
 
@@ -166,6 +167,7 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
     clock,
     log,
     state: () => state.number,
+    subjectOf: addressOfDestination,
     admit: (claim) => {
       const refusal = refusalOf(claim, stores.pods.get(claim.cluster), {
         trustDomain,

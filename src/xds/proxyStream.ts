@@ -16,6 +16,8 @@ export interface ProxyClaim extends ProxyNode {
 export interface ProxySource extends Source {
   /** Why this proxy gets nothing any more, such as that its pod is gone; undefined while it does. */
   readonly ended: string | undefined;
+  /** Another one whenever anything may be wanted that was not: what it gets unasked, or what names mean to it. Names of which it is told that they have changed are apart. */
+  readonly view: unknown;
 }
 
 export type ProxyCall = ServerDuplexStream<ProxyRequest, Buffer>;
@@ -35,6 +37,7 @@ export class ProxyStream {
   readonly #session: Session;
   /** Number of the state that was compared last with what the proxy has. */
   #compared: number;
+  #view: unknown;
   #acknowledged: number | undefined;
 
   /** @param state number of the present state: it grows with each change. */
@@ -43,6 +46,7 @@ export class ProxyStream {
     this.claim = claim;
     this.#call = call;
     this.#source = source;
+    this.#view = source.view;
     this.#session = new Session({ source, order, sentAgainAfter: { of: types.cluster, type: types.endpoints } });
   }
 
@@ -70,11 +74,18 @@ export class ProxyStream {
     return undefined;
   }
 
-  /** What the proxy is to have may have changed. @param state number of the present state. @returns why the stream is to end; undefined: it goes on. */
-  changed(state: number): string | undefined {
-    const { ended } = this.#source;
+  /**
+   * What the proxy is to have may have changed.
+   * @param state number of the newest state of which all changes have been told by this.
+   * @param concerned whether what a name means may have changed; undefined: anything may.
+   * @returns why the stream is to end; undefined: it goes on.
+   */
+  changed(state: number, concerned: ((name: string) => boolean) | undefined): string | undefined {
+    const { ended, view } = this.#source;
     if (ended !== undefined) return ended;
-    this.#send(this.#session.changed());
+    const all = concerned === undefined || view !== this.#view;
+    this.#view = view;
+    this.#send(this.#session.changed(all ? undefined : concerned));
     this.#compared = state;
     this.#note();
     return undefined;

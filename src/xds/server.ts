@@ -50,6 +50,8 @@ export interface XdsServerOptions {
   readonly heard?: (stream: ProxyStream) => void;
   /** Its stream has ended. */
   readonly gone?: (stream: ProxyStream) => void;
+  /** What a name is about: changes are told by that. Left out: the name itself. */
+  readonly subjectOf?: (name: string) => string | undefined;
   readonly more?: readonly ServedMethod[];
   readonly clock: Clock;
   readonly log: Log;
@@ -63,14 +65,23 @@ export interface XdsServer {
   readonly port: number;
   /** Those that are open, in no order. */
   streams(): ReadonlySet<ProxyStream>;
-  /** What proxies are to have may have changed: each of them is told, in slices that leave time for others. */
-  changed(): void;
+  /**
+   * What proxies are to have may have changed: each of them is told, in slices that leave time for others. A change is told at once; those that follow each other closely are gathered.
+   * @param subjects about which something else may be told now; left out: about anything. The views of sources are looked at in any case.
+   */
+  changed(subjects?: Iterable<string>): void;
   /** For connections from now on; the open ones go on. */
   replaceIdentity(identity: ServerIdentity): void;
   close(): Promise<void>;
 }
 
 const HALF_HOUR = 30 * 60 * 1000;
+
+/**
+ * From the beginning of one look at all streams to the next (ms). A mesh-wide switch or the start of a Deployment is hundreds of changes in a second: a look at a thousand proxies for each
+ * of them, and a response of its own to each proxy, would cost more than all that is told.
+ */
+const LOOK_EVERY = 50;
 
 /** How many streams are looked at before others have their turn. */
 const SLICE = 25;
@@ -130,7 +141,7 @@ export async function serveXds(options: XdsServerOptions): Promise<XdsServer> {
   return {
     port: address.port,
     streams: () => hub.streams,
-    changed: () => hub.changed(),
+    changed: (subjects) => hub.changed(subjects),
     replaceIdentity: (identity) => {
       injector = injectorFor(identity);
     },
@@ -157,6 +168,16 @@ const service: ServiceDefinition = {
   },
 };
 
+const itself = (name: string): string => name;
+
+/** What is told in one look at all streams. */
+interface Changes {
+  /** Number of the newest state whose changes are all among these. */
+  readonly state: number;
+  /** undefined: anything may have changed. */
+  readonly concerned: ((name: string) => boolean) | undefined;
+}
+
 /** All streams of this replica. */
 class Hub {
   readonly streams = new Set<ProxyStream>();
@@ -165,7 +186,10 @@ class Hub {
   readonly #calls = new Map<ProxyStream, ProxyCall>();
   /** By what the proxy says to be: there is one of each. */
   readonly #byNode = new Map<string, ProxyStream>();
-  #pass: { again: boolean } | undefined;
+  /** Subjects of which nobody has been told yet what has changed; 'anything': more than can be named. undefined: there is no news. */
+  #news: 'anything' | Set<string> | undefined;
+  #looking = false;
+  #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: XdsServerOptions) {
     this.#options = options;
@@ -194,36 +218,57 @@ class Hub {
     call.on('end', gone).on('cancelled', gone).on('error', gone);
   }
 
-  changed(): void {
-    if (this.#pass !== undefined) {
-      this.#pass.again = true;
-      return;
+  changed(subjects?: Iterable<string>): void {
+    if (subjects === undefined) this.#news = 'anything';
+    else if (this.#news !== 'anything') {
+      this.#news ??= new Set();
+      for (const subject of subjects) this.#news.add(subject);
     }
-    this.#pass = { again: false };
-    this.#look([...this.streams]);
+    if (!this.#looking) this.#lookSoon();
   }
 
   close(): void {
     for (const [stream, call] of [...this.#calls]) this.#end(call, stream, status.UNAVAILABLE, 'this replica ends');
   }
 
-  #look(streams: readonly ProxyStream[]): void {
-    for (const stream of streams.slice(0, SLICE)) this.#tell(stream);
-    const rest = streams.slice(SLICE);
-    if (rest.length > 0) {
-      setImmediate(() => this.#look(rest));
-      return;
-    }
-    const again = this.#pass?.again === true;
-    this.#pass = undefined;
-    if (again) this.changed();
+  #lookSoon(): void {
+    this.#looking = true;
+    const { clock } = this.#options;
+    const wait = this.#lookedAt + LOOK_EVERY - clock.monotonic();
+    // What has come with it, in one piece from the API server, is told with it.
+    if (wait <= 0) setImmediate(() => this.#begin());
+    else clock.setTimer(wait, () => this.#begin());
   }
 
-  #tell(stream: ProxyStream): void {
+  #begin(): void {
+    const { clock, state, subjectOf = itself } = this.#options;
+    this.#lookedAt = clock.monotonic();
+    const news = this.#news;
+    this.#news = undefined;
+    const concerned = (name: string): boolean => {
+      const subject = subjectOf(name);
+      return subject !== undefined && news instanceof Set && news.has(subject);
+    };
+    // What changes while streams are looked at is for the next time.
+    this.#look([...this.streams], 0, { state: state(), concerned: news === 'anything' ? undefined : concerned });
+  }
+
+  #look(streams: readonly ProxyStream[], from: number, changes: Changes): void {
+    const next = from + SLICE;
+    for (const stream of streams.slice(from, next)) this.#tell(stream, changes);
+    if (next < streams.length) {
+      setImmediate(() => this.#look(streams, next, changes));
+      return;
+    }
+    this.#looking = false;
+    if (this.#news !== undefined) this.#lookSoon();
+  }
+
+  #tell(stream: ProxyStream, { concerned, state }: Changes): void {
     const call = this.#calls.get(stream);
     if (call === undefined) return;
     try {
-      const ended = stream.changed(this.#options.state());
+      const ended = stream.changed(state, concerned);
       if (ended !== undefined) this.#end(call, stream, status.PERMISSION_DENIED, ended);
       else this.#options.heard?.(stream);
     } catch (error) {

@@ -200,10 +200,15 @@ test('news are sent in the order in which one needs the other', () => {
 type Happening =
   | { readonly what: 'want'; readonly type: string; readonly name: string; readonly version: string | undefined }
   | { readonly what: 'ask'; readonly type: string; readonly name: string }
+  /** A name means something else than before, and that alone is told. */
+  | { readonly what: 'mean'; readonly type: string; readonly name: string; readonly version: string }
   | { readonly what: 'answer' }
   | { readonly what: 'reconnect' };
 
+const AHEAD = 'dst|ahead';
 const names = ['a', 'b', 'c'];
+/** Asked for by name; the last one everybody gets unasked as well. */
+const destinations = ['dst|a', 'dst|b', AHEAD];
 const happening: fc.Arbitrary<Happening> = fc.oneof(
   fc.record({
     what: fc.constant('want' as const),
@@ -214,7 +219,13 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   fc.record({
     what: fc.constant('ask' as const),
     type: fc.constantFrom(CLUSTERS, ENDPOINTS),
-    name: fc.constantFrom('dst|a', 'dst|b'),
+    name: fc.constantFrom(...destinations),
+  }),
+  fc.record({
+    what: fc.constant('mean' as const),
+    type: fc.constantFrom(CLUSTERS, ENDPOINTS),
+    name: fc.constantFrom(...destinations),
+    version: fc.constantFrom('1', '2', '3'),
   }),
   fc.constant({ what: 'answer' as const }),
   fc.constant({ what: 'reconnect' as const }),
@@ -274,13 +285,18 @@ test('whatever happens in whatever order, in the end the client has exactly what
   fc.assert(
     fc.property(fc.array(happening, { maxLength: 60 }), (happenings) => {
       const world = new World();
-      for (const type of [CLUSTERS, ENDPOINTS])
-        for (const name of ['dst|a', 'dst|b']) world.set('onDemand', type, name, '1');
+      for (const type of [CLUSTERS, ENDPOINTS]) for (const name of destinations) world.set('onDemand', type, name, '1');
+      world.set('everybody', CLUSTERS, AHEAD, '1');
       const client = new Client(world);
       for (const one of happenings) {
         if (one.what === 'want') {
           world.set('everybody', one.type, one.name, one.version);
           client.receive(client.session.changed());
+        }
+        if (one.what === 'mean') {
+          world.set('onDemand', one.type, one.name, one.version);
+          if (one.name === AHEAD && one.type === CLUSTERS) world.set('everybody', CLUSTERS, AHEAD, one.version);
+          client.receive(client.session.changed((name) => name === one.name));
         }
         if (one.what === 'ask') client.ask(one.type, one.name);
         if (one.what === 'answer') client.answer();
@@ -290,7 +306,7 @@ test('whatever happens in whatever order, in the end the client has exactly what
       for (const type of order) {
         const everything = type === ENDPOINTS ? [] : world.all(type);
         const asked = [...(client.asked.get(type) ?? [])].flatMap((name) => world.named(type, name) ?? []);
-        const wanted = [...everything, ...asked].map(({ name, version }) => `${name}=${version}`).sort();
+        const wanted = [...new Set([...everything, ...asked].map(({ name, version }) => `${name}=${version}`))].sort();
         expect([...(client.held.get(type) ?? [])].map(([name, version]) => `${name}=${version}`).sort()).toEqual(
           wanted,
         );

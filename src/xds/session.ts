@@ -67,6 +67,10 @@ interface TypeState {
   readonly held: Map<string, string>;
   /** Names in `held` that are there since the client was to have everything. */
   readonly unasked: Set<string>;
+  /** Names of which something else may be wanted than is held; all others are as they are to be, unless `unsure`. */
+  readonly stale: Set<string>;
+  /** Anything may be wanted that is not held. */
+  unsure: boolean;
   inFlight: { readonly nonce: string; readonly names: readonly string[] } | undefined;
 }
 
@@ -119,24 +123,40 @@ export class Session {
     for (const name of unsubscribe) {
       if (name === EVERYTHING) state.everything = false;
       state.names.delete(name);
+      // What it gets unasked it is to have all the same.
+      if (state.everything) state.unsure = true;
       // What it does not want any more it drops by itself.
       if (!state.unasked.has(name)) state.held.delete(name);
     }
     for (const name of subscribe) {
-      if (name === EVERYTHING) state.everything = true;
-      else {
+      if (name === EVERYTHING) {
+        state.everything = true;
+        state.unsure = true;
+      } else {
         // Asked for anew means not held, whatever was sent before; but for what it says that it has.
         if (!initialVersions.has(name)) state.held.delete(name);
         state.names.add(name);
+        state.stale.add(name);
       }
     }
-    // Nothing else has changed: to compare every type at each of thousands of answers would be most of the work.
     const { sentAgainAfter } = this.#options;
     return this.#news((one) => one === type || (type === sentAgainAfter?.of && one === sentAgainAfter.type));
   }
 
-  /** The wanted state may have changed. @returns what is to be sent, in this order. */
-  changed(): Response[] {
+  /**
+   * The wanted state may have changed. To compare everything with each of thousands of clients at each change would be most of the work.
+   * @param concerned whether that may be so of a name; left out: of anything.
+   * @returns what is to be sent, in this order.
+   */
+  changed(concerned?: (name: string) => boolean): Response[] {
+    for (const state of this.#types.values()) {
+      if (concerned === undefined) state.unsure = true;
+      // Then everything is compared anyway, once it may be sent.
+      if (concerned === undefined || state.unsure) continue;
+      for (const name of state.names) if (concerned(name)) state.stale.add(name);
+      if (!state.everything) continue;
+      for (const name of state.held.keys()) if (!state.names.has(name) && concerned(name)) state.stale.add(name);
+    }
     return this.#news(() => true);
   }
 
@@ -150,8 +170,10 @@ export class Session {
       .filter(([type]) => concerned(type))
       .sort(([one], [other]) => rank(one) - rank(other));
     return types.flatMap(([type, state]) => {
-      if (state.inFlight !== undefined) return [];
-      const difference = this.#difference(type, state);
+      if (state.inFlight !== undefined || (!state.unsure && state.stale.size === 0)) return [];
+      const difference = state.unsure ? this.#wholeDifference(type, state) : this.#differenceOfStale(type, state);
+      state.unsure = false;
+      state.stale.clear();
       if (difference === undefined) return [];
       const { resources, removed } = difference;
       this.#nonces += 1;
@@ -166,7 +188,10 @@ export class Session {
       }
       if (type === sentAgainAfter?.of) {
         const dependent = this.#types.get(sentAgainAfter.type);
-        for (const { name } of resources) dependent?.held.delete(name);
+        for (const { name } of resources) {
+          dependent?.held.delete(name);
+          dependent?.stale.add(name);
+        }
       }
       state.inFlight = { nonce, names: [...resources.map(({ name }) => name), ...removed] };
       return [{ type, nonce, resources, removed }];
@@ -191,23 +216,56 @@ export class Session {
   }
 
   /** undefined: the client has what it is to have. */
-  #difference(type: string, state: TypeState): { resources: Resource[]; removed: string[] } | undefined {
+  #wholeDifference(type: string, state: TypeState): Difference | undefined {
     const { source } = this.#options;
-    const wanted = new Map<string, Resource>();
-    if (state.everything) for (const resource of source.all(type)) wanted.set(resource.name, resource);
-    for (const name of state.names) {
-      const resource = wanted.get(name) ?? source.named(type, name);
-      if (resource !== undefined) wanted.set(name, resource);
+    const resources: Resource[] = [];
+    const removed: string[] = [];
+    const unasked = state.everything ? byName(source.all(type)) : NOTHING;
+    const look = (name: string, resource: Resource | undefined): void => {
+      if (resource !== undefined && state.held.get(name) !== resource.version) resources.push(resource);
+    };
+    for (const [name, resource] of unasked) look(name, resource);
+    for (const name of state.names) if (!unasked.has(name)) look(name, source.named(type, name));
+    if (state.everything) {
+      for (const name of state.held.keys()) {
+        if (unasked.has(name) || state.names.has(name)) continue;
+        const resource = source.named(type, name);
+        // What was asked for by name is never taken away: a client that is told so does not ask again. What it has from an earlier stream may be of that sort.
+        if (resource === undefined) removed.push(name);
+        else look(name, resource);
+      }
     }
-    const resources = [...wanted.values()].filter(({ name, version }) => state.held.get(name) !== version);
-    // What was asked for by name is never taken away: a client that is told so does not ask again. What it has from an earlier stream may be of that sort.
-    const removed = state.everything
-      ? [...state.held.keys()].filter(
-          (name) => !wanted.has(name) && !state.names.has(name) && source.named(type, name) === undefined,
-        )
-      : [];
-    return resources.length === 0 && removed.length === 0 ? undefined : { resources, removed };
+    return difference(resources, removed);
   }
+
+  /** The same, where all but the stale names are known to be as they are to be. Nothing is taken away by it. */
+  #differenceOfStale(type: string, state: TypeState): Difference | undefined {
+    const { source } = this.#options;
+    const resources: Resource[] = [];
+    for (const name of state.stale) {
+      if (!state.names.has(name) && !(state.everything && state.held.has(name))) continue;
+      const resource = source.named(type, name) ?? (state.everything ? byName(source.all(type)).get(name) : undefined);
+      if (resource !== undefined && state.held.get(name) !== resource.version) resources.push(resource);
+    }
+    return difference(resources, []);
+  }
+}
+
+interface Difference {
+  readonly resources: readonly Resource[];
+  readonly removed: readonly string[];
+}
+
+function difference(resources: readonly Resource[], removed: readonly string[]): Difference | undefined {
+  return resources.length === 0 && removed.length === 0 ? undefined : { resources, removed };
+}
+
+const NOTHING: ReadonlyMap<string, Resource> = new Map();
+
+function byName(resources: Iterable<Resource>): Map<string, Resource> {
+  const found = new Map<string, Resource>();
+  for (const resource of resources) found.set(resource.name, resource);
+  return found;
 }
 
 function newState(): TypeState {
@@ -216,6 +274,8 @@ function newState(): TypeState {
     names: new Set(),
     held: new Map(),
     unasked: new Set(),
+    stale: new Set(),
+    unsure: true,
     inFlight: undefined,
   };
 }

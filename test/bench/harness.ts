@@ -172,6 +172,12 @@ export function residentMegabytes(pid: number): number {
   return Math.round((Number(kilobytes) * 1024) / 1e5) / 10;
 }
 
+/** The most that it was since the process began. */
+export function peakMegabytes(pid: number): number {
+  const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Math.round((Number(kilobytes) * 1024) / 1e5) / 10;
+}
+
 /** The value at quantile `q` of samples that are sorted here. */
 export function quantile(samples: readonly number[], q: number): number {
   const sorted = [...samples].sort((a, b) => a - b);

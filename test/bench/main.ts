@@ -1,4 +1,4 @@
-/** `npm run bench -- [sign|effective-mode|issue|latency|renewals|memory|inventory|failover|node|all] [--count N] [--rounds N] [--json]` */
+/** `npm run bench -- [sign|effective-mode|issue|latency|renewals|memory|inventory|failover|node|switch|all] [--count N] [--rounds N] [--proxies N] [--services N] [--cpu-prof DIR] [--json]` */
 import { parseArgs } from 'node:util';
 import { printProgress } from '../support/progress.ts';
 import { measureEffectiveMode } from './effectiveMode.ts';
@@ -10,10 +10,19 @@ import { measureMemory } from './memory.ts';
 import { measureNode } from './node.ts';
 import { measureRenewals } from './renewals.ts';
 import { measureSigning } from './sign.ts';
+import { measureSwitch } from './switch.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { count: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'boolean', default: false } },
+  options: {
+    count: { type: 'string' },
+    rounds: { type: 'string' },
+    proxies: { type: 'string', default: '1000' },
+    services: { type: 'string', default: '1000' },
+    destinations: { type: 'string', default: '50' },
+    'cpu-prof': { type: 'string' },
+    json: { type: 'boolean', default: false },
+  },
 });
 const count = (standard: number): number => (values.count === undefined ? standard : Number(values.count));
 
@@ -27,6 +36,16 @@ const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
   inventory: () => measureInventory(count(20_000)),
   failover: () => measureFailover(count(200)),
   node: () => measureNode(count(1000), Number(values.rounds ?? 20)),
+  switch: () =>
+    measureSwitch(
+      {
+        proxies: Number(values.proxies),
+        services: Number(values.services),
+        destinations: Number(values.destinations),
+        profiles: values['cpu-prof'],
+      },
+      Number(values.rounds ?? 3),
+    ),
 };
 
 const wanted = positionals.length === 0 || positionals.includes('all') ? Object.keys(benchmarks) : positionals;

@@ -142,6 +142,7 @@ export class Mesh {
     const own = this.#fill(claim.cluster, claim.address);
     return {
       ended: undefined,
+      view: undefined,
       all: (type) => own.all(type),
       named: (type, name) => this.#destinations.named(type, name),
     };

@@ -23,6 +23,7 @@ const startedSchema = z.object({
 export type ProxyApiPorts = z.output<typeof startedSchema>;
 
 export interface ProxyApiProcess extends AsyncDisposable {
+  readonly pid: number;
   readonly ports: ProxyApiPorts;
   readonly lines: readonly string[];
   kill(): Promise<void>;
@@ -41,10 +42,12 @@ export function mountIdentity(directory: string, { chainPem, keyPem, rootsPem }:
   writeAtomically(directory, new Map(Object.entries(files).map(([name, text]) => [name, Buffer.from(text)])));
 }
 
+/** @param program what Node runs, its own flags first. */
 export async function startProxyApi(
   cluster: Cluster,
   identityDirectory: string,
   flags: readonly string[] = [],
+  { env = {}, program = [`${root}/src/main.ts`] }: { env?: NodeJS.ProcessEnv; program?: readonly string[] } = {},
 ): Promise<ProxyApiProcess> {
   const kubeconfig = await cluster.kubeconfigFor({
     name: `system:serviceaccount:${OPERATOR_NAMESPACE}:${PROXY_API}`,
@@ -60,9 +63,9 @@ export async function startProxyApi(
   };
   const images = { 'proxy-image': 'envoy:test', 'init-image': 'init:test' };
   const words = Object.entries({ ...own, ...images }).map(([name, value]) => `--${name}=${value}`);
-  const child = cluster.launch([process.execPath, `${root}/src/main.ts`, 'proxy-api', ...words, ...flags], {
+  const child = cluster.launch([process.execPath, ...program, 'proxy-api', ...words, ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: process.env,
+    env: { ...process.env, ...env },
   });
   const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
@@ -81,6 +84,7 @@ export async function startProxyApi(
     return lines.map((line) => startedSchema.safeParse(parseLine(line)).data).find((found) => found !== undefined);
   });
   return {
+    pid: child.pid ?? 0,
     ports,
     lines,
     kill: async () => {

@@ -8,6 +8,8 @@ import type { Resource } from '../../src/xds/session.ts';
 
 export class World implements ProxySource {
   ended: string | undefined;
+  /** Every change is of anything. */
+  readonly view = undefined;
   /** Number of the state. */
   state = 0;
   readonly #everybody = new Map<string, Map<string, Resource>>();
