@@ -6,12 +6,7 @@ const all: PolicyProxies = { sidecars: 3, total: 3, acknowledged: 3, enforced: 3
 const lagging = { ...all, acknowledged: 2, enforced: 1, lagging: ['shop/a'] };
 
 test.each<[string, Parameters<typeof describeEnforcement>, string, string]>([
-  [
-    'nobody tells sidecars anything',
-    [undefined, false, 3],
-    'False NoSidecars',
-    'this version of the operator has no sidecars',
-  ],
+  ['nobody tells sidecars anything', [undefined, false, 3], 'False NoSidecars', 'installed without sidecars'],
   ['no pod has a sidecar', ['none', false, 3], 'False NoSidecars', 'no pod for which it decides has a sidecar'],
   ['another policy is heard', [all, true, undefined], 'False Overruled', 'not heard'],
   [

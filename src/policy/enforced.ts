@@ -7,7 +7,7 @@ const notEnforced: Verdict = {
   status: 'False',
   reason: 'NoSidecars',
   message:
-    'nothing enforces a mode yet: this version of the operator has no sidecars. Traffic stays as it is, whatever mode, ports, exceptions, guard and ' +
+    'the operator is installed without sidecars (mesh.enabled in the chart). Traffic stays as it is, whatever mode, ports, exceptions, guard and ' +
     'minimum say; status tells what they come to',
 };
 

@@ -109,8 +109,13 @@ describe('explain', () => {
     ]);
   });
 
+  test('of a pod with a sidecar say nothing of enforcement', () => {
+    const spec = { containers: [{ ports: [{ containerPort: 8080 }] }], initContainers: [{ name: 'mtls-proxy' }] };
+    expect(explain(subject(spec), question([])).notes).toEqual([]);
+  });
+
   test.each<[string, Subject, Partial<ExplainQuestion>, string]>([
-    ['that nothing is enforced', web, {}, 'nothing enforces a mode yet'],
+    ['that nothing is enforced where there is no sidecar', web, {}, 'the pod has no sidecar: nothing enforces a mode'],
     ['that the pod has ended', subject({ containers: [] }, { phase: 'Succeeded' }), {}, 'has ended'],
     ['that the pod has the network of its host', subject({ hostNetwork: true }), {}, 'network of its host'],
     ['that the pod declares no port', subject({ containers: [{}] }), {}, 'declares no TCP port'],
@@ -189,7 +194,7 @@ describe('the text', () => {
         '8080/UDP      -            not protected: modes are for TCP, not for UDP and QUIC',
         '3868/SCTP     -            not protected: modes are for TCP',
         '',
-        'note: nothing enforces a mode yet: this version has no sidecars, and traffic stays as it is',
+        'note: the pod has no sidecar: nothing enforces a mode, and its traffic stays as it is',
         'note: no container declares port 9090: what is said of it holds for a process that listens there all the same',
         '',
       ].join('\n'),

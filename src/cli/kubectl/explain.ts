@@ -78,7 +78,9 @@ export function explain(subject: Subject, question: ExplainQuestion): Explanatio
     ports: explained,
     unprotected,
     notes: [
-      'nothing enforces a mode yet: this version has no sidecars, and traffic stays as it is',
+      ...(subject.sidecar === false && !subject.hostNetwork && !subject.ended
+        ? ['the pod has no sidecar: nothing enforces a mode, and its traffic stays as it is']
+        : []),
       ...(subject.ended ? ['the pod has ended: nobody speaks to it any more'] : []),
       ...(subject.hostNetwork ? ['the pod has the network of its host, where no sidecar can stand between'] : []),
       ...(question.operatorFound === false ? [noOperator(question.meshNamespace)] : []),

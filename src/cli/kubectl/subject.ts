@@ -61,6 +61,8 @@ export interface Subject {
   readonly ports: readonly DeclaredPort[];
   readonly unprotected: readonly UnprotectedPort[];
   readonly hostNetwork: boolean;
+  /** undefined: it is a template, and a sidecar is added to pods. */
+  readonly sidecar: boolean | undefined;
   /** The pod has ended: nobody speaks to it any more. */
   readonly ended: boolean;
 }
@@ -90,7 +92,7 @@ const workloadOutline = z.object({
 export function readSubject({ kind, name }: SubjectReference, namespace: string, object: unknown): Subject {
   const pod = kind.kind === 'Pod' ? podOutline.parse(object) : podOfTemplate(object);
   // The same reader as the operator's: what it takes for a port must be what is explained.
-  const { shape } = decodePod({
+  const { mesh, shape } = decodePod({
     metadata: { namespace, name, resourceVersion: 'of no account', labels: pod.metadata.labels ?? {} },
     spec: pod.spec,
   }).value;
@@ -107,6 +109,7 @@ export function readSubject({ kind, name }: SubjectReference, namespace: string,
       protocol === 'TCP' ? [] : [{ number, protocol }],
     ),
     hostNetwork: pod.spec.hostNetwork ?? false,
+    sidecar: kind.kind === 'Pod' ? mesh?.sidecar !== undefined : undefined,
     ended: phase === 'Succeeded' || phase === 'Failed',
   };
 }
