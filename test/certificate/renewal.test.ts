@@ -131,9 +131,11 @@ describe('renew-at', () => {
       { secretName: 'web', dnsNames: [`web.${namespace}.svc`] },
       { annotations: { [RENEW_AT]: at } },
     );
-    await world.ready(namespace, 'web');
+    expect((await world.ready(namespace, 'web')).status.renewalTime).toBe(at);
     expect((await world.secret(namespace, 'web')).revision).toBe(1);
     const second = await revision(namespace, 'web', 2);
+    const after = await world.until(namespace, 'web', 'to tell of it', ({ status }) => status.revision === 2);
+    expect(Date.parse(after.status.renewalTime ?? '')).toBeGreaterThan(Date.parse(at) + 3_600_000);
     expect(second.leaf.validToDate.getTime() - 24 * 3_600_000).toBeGreaterThanOrEqual(Date.parse(at));
   });
 
