@@ -2,8 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { parseArgs } from 'node:util';
 import { isDuration, parseDuration, WEBHOOK_CONFIGURATION } from './api/index.ts';
+import { flagsOf, logLevelOf, wrongFlags } from './flags.ts';
 import { loadConnection, messageOf, systemClock, withSignals } from './kube/index.ts';
 import { createLog, endOnDefect } from './log.ts';
 import { startOperator } from './operator.ts';
@@ -55,7 +55,7 @@ const usage = `mtls-operator ${version}
   --log-level LEVEL             trace, debug, info, warn or error (default: info)
 `;
 
-const { values } = parseArgs({
+const { values } = flagsOf('mtls-operator', {
   args: command === 'run' ? rest : process.argv.slice(2),
   options: {
     kubeconfig: { type: 'string' },
@@ -92,7 +92,7 @@ if (values.help) {
   process.exit(0);
 }
 
-const operatorLog = createLog(values['log-level']);
+const operatorLog = createLog(logLevelOf('mtls-operator', values['log-level']));
 const { log, end } = operatorLog;
 endOnDefect(operatorLog);
 const signal = withSignals(log);
@@ -149,17 +149,20 @@ try {
 function number(flag: string, text: string, least: number, most: number): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  throw new Error(`--${flag} is ${JSON.stringify(text)}: give a number from ${least} to ${most}`);
+  return wrongFlags('mtls-operator', `--${flag} is ${JSON.stringify(text)}: give a number from ${least} to ${most}`);
 }
 
 function labelsOf(flag: string, text: string): Record<string, string> {
   const pairs = text.split(',').map((pair) => pair.split('='));
   if (pairs.every(([name = '', value, ...rest]) => name !== '' && value !== undefined && rest.length === 0))
     return Object.fromEntries(pairs.map(([name = '', value = '']) => [name, value]));
-  throw new Error(`--${flag} is ${JSON.stringify(text)}: write labels as in app=web,tier=front`);
+  return wrongFlags('mtls-operator', `--${flag} is ${JSON.stringify(text)}: write labels as in app=web,tier=front`);
 }
 
 function milliseconds(flag: string, text: string): number {
   if (isDuration(text)) return parseDuration(text) * 1000;
-  throw new Error(`--${flag} is ${JSON.stringify(text)}: write whole numbers with d, h, m, s, as in 1h or 90m`);
+  return wrongFlags(
+    'mtls-operator',
+    `--${flag} is ${JSON.stringify(text)}: write whole numbers with d, h, m, s, as in 1h or 90m`,
+  );
 }

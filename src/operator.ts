@@ -253,7 +253,7 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     metrics.leader.set({ name: OPERATOR_LEASE }, 1);
     if (options.defaultAuthority !== undefined) {
       const { trustDomain } = options.defaultAuthority;
-      await ensureDefaultAuthority({ transport, log, existing: authorities.size, trustDomain, signal: leadSignal });
+      await ensureDefaultAuthority({ transport, log, existing: authorities.keys(), trustDomain, signal: leadSignal });
     }
     // What rests until some time of the clock that was set must not rest until that time comes again.
     const stopWatchingClock = watchForJumps(clock, (milliseconds) => {

@@ -1,8 +1,11 @@
 /** `mtls-operator proxy-api`: reads its flags, starts, and turns its end into an exit code. */
+import { logLevelOf, wrongFlags } from './flags.ts';
 import { loadConnection, messageOf, systemClock, withSignals } from './kube/index.ts';
 import { createLog, endOnDefect } from './log.ts';
 import { parseProxyApiFlags, proxyApiUsage } from './proxyApi/flags.ts';
 import { startProxyApi } from './proxyApi/start.ts';
+
+const COMMAND = 'mtls-operator proxy-api';
 
 export async function proxyApiMain(
   args: readonly string[],
@@ -14,7 +17,7 @@ export async function proxyApiMain(
     process.stdout.write(proxyApiUsage);
     process.exit(0);
   }
-  const output = createLog(flags.logLevel);
+  const output = createLog(logLevelOf(COMMAND, flags.logLevel));
   const { log, end } = output;
   endOnDefect(output);
   const signal = withSignals(log);
@@ -49,7 +52,6 @@ function parsed(args: readonly string[], env: Readonly<Record<string, string | u
   try {
     return parseProxyApiFlags(args, env);
   } catch (error) {
-    process.stderr.write(`${messageOf(error)}\n`);
-    process.exit(2);
+    return wrongFlags(COMMAND, messageOf(error));
   }
 }

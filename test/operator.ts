@@ -1,10 +1,13 @@
 import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
 import { buildOperator, operatorEnvironment, operatorNodeFlags } from '../build.ts';
+import { exitCodes } from '../src/cli/end.ts';
 
 const usage = `Usage: npm run operator -- --kubeconfig FILE [flags of the operator]
+       npm run -s operator -- fetch --kubeconfig FILE [flags of mtls-operator fetch]
 
 Bundles the operator and runs it against a cluster. The file must be named: the one in your home directory is never used unasked.
+With --help it lists the flags.
 \`npm run cluster\` starts a cluster to try it on, and prints the path of its kubeconfig.
 `;
 
@@ -18,18 +21,22 @@ function kubeconfigOf(args: readonly string[]): string | undefined {
   return undefined;
 }
 
+/** Exits as the program itself would, were its flags wrong. */
 function fail(message: string): never {
   process.stderr.write(message);
-  process.exit(2);
+  process.exit(isFetch ? exitCodes.usage : 2);
 }
 
 const args = process.argv.slice(2);
+const isFetch = args[0] === 'fetch';
 const kubeconfig = kubeconfigOf(args);
-if (kubeconfig === undefined) fail(usage);
+// With --server no kubeconfig is read.
+const readsNone = args.includes('--help') || (isFetch && args.some((arg) => /^--server(=|$)/.test(arg)));
+if (kubeconfig === undefined && !readsNone) fail(usage);
 try {
-  accessSync(kubeconfig, constants.R_OK);
+  if (kubeconfig !== undefined && !readsNone) accessSync(kubeconfig, constants.R_OK);
 } catch {
-  fail(`There is no readable kubeconfig at ${resolve(kubeconfig)}.\n\n${usage}`);
+  fail(`There is no readable kubeconfig at ${resolve(kubeconfig ?? '')}.\n\n${usage}`);
 }
 const bundle = await buildOperator();
 if (process.execve === undefined) throw new Error('this platform cannot replace a process');

@@ -7,6 +7,10 @@
 # nothing. One look a second costs nothing and works on every file system. A command that fails is run again until it succeeds. It is run at the
 # beginning, too: what the program has read when it started may be older. Ends when the program that started it has ended.
 set -u
+if [ $# -lt 2 ]; then
+  echo "usage: sh on-change.sh DIRECTORY COMMAND [ARGUMENT...]" >&2
+  exit 2
+fi
 directory=$1
 shift
 loaded=

@@ -7,13 +7,20 @@
 # kubelet replaces all files at once. Here they are opened in the directory of one version, and stay what they are however often they
 # are read. No copy of the key is made.
 set -u
+if [ $# -lt 2 ]; then
+  echo "usage: sh with-files.sh DIRECTORY COMMAND [ARGUMENT...]" >&2
+  exit 2
+fi
 directory=$1
 shift
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
   version=$directory
   if link=$(readlink "$directory/..data"); then version=$directory/$link; fi
-  # If a file cannot be opened, that version has just been removed: then there is a newer one.
-  { exec "$@"; } 3<"$version/tls.crt" 4<"$version/tls.key" 5<"$version/ca.crt"
+  # If a file cannot be opened, that version has just been removed: then there is a newer one. Only the command writes to stderr.
+  { { exec "$@" 2>&6 6>&-; } 3<"$version/tls.crt" 4<"$version/tls.key" 5<"$version/ca.crt"; } 6>&2 2>/dev/null
   sleep 0.2
+done
+for name in tls.crt tls.key ca.crt; do
+  [ -r "$directory/$name" ] || echo "with-files: cannot read $directory/$name" >&2
 done
 exit 1

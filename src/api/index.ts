@@ -79,6 +79,8 @@ export { type RestartKind, type RestartTarget, resourceOfKind, restartKinds } fr
 export { defaultKeySize, type KeyAlgorithm } from './shared.ts';
 export { iso, parseTime } from './time.ts';
 export {
+  leastUseSeconds,
+  parseStoredWorkloadCertificate,
   parseWorkloadCertificate,
   type Usage,
   type WorkloadCertificate,

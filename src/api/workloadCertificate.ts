@@ -171,9 +171,11 @@ const specSchema = z.object({
     '825d',
   ).default('24h'),
   renewBefore: durationField(
-    `How long before notAfter the certificate is renewed, in the notation of duration. Must be less than duration.
-    Default: a third of the certificate’s life. Renewal comes up to a twentieth of the life earlier than this says, so
-    that certificates made together are not renewed together. Example: 8h.`,
+    `How long before notAfter the certificate is renewed, in the notation of duration. Must be less than duration, by
+    5m or, where that is less, by a sixth of duration: 24h can have up to 23h55m, 1m up to 50s. Where the authority
+    shortens the life so far that less than this is left, the default is used. Default: a third of the certificate’s
+    life. Renewal comes up to a twentieth of the life earlier than this says, so that certificates made together are
+    not renewed together. Example: 8h.`,
     '1s',
     '825d',
   ).optional(),
@@ -207,6 +209,16 @@ const specSchema = z.object({
 });
 
 type Spec = z.output<typeof specSchema>;
+
+/**
+ * How long a certificate that lives for so many seconds is used at the least before it is renewed. Less would be issuance after issuance for nothing: the kubelet
+ * takes up to two minutes to bring a new one to a pod.
+ */
+export function leastUseSeconds(lifeSeconds: number): number {
+  return Math.min(LEAST_USE, lifeSeconds / LEAST_USE_SHARE);
+}
+const LEAST_USE = 300;
+const LEAST_USE_SHARE = 6;
 
 const specRules: readonly Rule<Spec>[] = [
   {
@@ -267,11 +279,29 @@ const specRules: readonly Rule<Spec>[] = [
   passwordIsElsewhere,
 ];
 
-export const workloadCertificateSpecSchema = field(
-  specSchema,
-  'Which certificate is wanted, and where it goes. Every change that concerns the certificate issues a new one.',
-  specRules,
-);
+const seconds = { duration: durationSecondsCel('self.duration'), renewBefore: durationSecondsCel('self.renewBefore') };
+const gap = `${seconds.duration} - ${seconds.renewBefore}`;
+
+/** Asked of what is written, not of what is stored: a certificate that is issued too often is still better than one that expires. */
+const writtenRules: readonly Rule<Spec>[] = [
+  {
+    cel: `!has(self.renewBefore) || ${gap} <= 0 || ${gap} >= ${LEAST_USE} || (${gap}) * ${LEAST_USE_SHARE} >= ${seconds.duration}`,
+    holds: ({ duration, renewBefore }) => {
+      if (renewBefore === undefined || !isDuration(duration) || !isDuration(renewBefore)) return true;
+      const left = parseDuration(duration) - parseDuration(renewBefore);
+      return left <= 0 || left >= leastUseSeconds(parseDuration(duration));
+    },
+    message:
+      'renewBefore would renew again and again, each time shortly after issuance: it must be less than duration by 5m, ' +
+      'or by a sixth of duration where that is less; leave it out to renew when a third of the life is left',
+    property: 'renewBefore',
+  },
+];
+
+const SPEC_DESCRIPTION =
+  'Which certificate is wanted, and where it goes. Every change that concerns the certificate issues a new one.';
+
+export const workloadCertificateSpecSchema = field(specSchema, SPEC_DESCRIPTION, [...specRules, ...writtenRules]);
 
 export const workloadCertificateStatusSchema = z.object({
   conditions: conditionsField(
@@ -317,7 +347,14 @@ export const workloadCertificateSchema = z.object({
 
 export type WorkloadCertificate = z.output<typeof workloadCertificateSchema>;
 
-/** @throws InvalidObjectError naming each field that is wrong, and what to write. */
+/** As it may be written. @throws InvalidObjectError naming each field that is wrong, and what to write. */
 export function parseWorkloadCertificate(object: unknown): WorkloadCertificate {
   return parseObject('WorkloadCertificate', workloadCertificateSchema, object);
+}
+
+const storedSchema = workloadCertificateSchema.extend({ spec: field(specSchema, SPEC_DESCRIPTION, specRules) });
+
+/** As it may have been written under an older CRD and is still served. @throws InvalidObjectError */
+export function parseStoredWorkloadCertificate(object: unknown): WorkloadCertificate {
+  return parseObject('WorkloadCertificate', storedSchema, object);
 }

@@ -4,8 +4,10 @@ import { ApiError, type ApiRequest, silentLog } from '../kube/index.ts';
 import { ensureDefaultAuthority } from './default.ts';
 
 /** The API server's answer, and what it was asked. */
-async function ensure(existing: number, answer: unknown = {}) {
+async function ensure(existing: readonly string[], answer: unknown = {}) {
   const requests: ApiRequest[] = [];
+  const said: string[] = [];
+  const log = { ...silentLog, info: (fields: object, text: string) => said.push(`${JSON.stringify(fields)} ${text}`) };
   const transport = {
     request: (request: ApiRequest): Promise<unknown> => {
       requests.push(request);
@@ -18,12 +20,14 @@ async function ensure(existing: number, answer: unknown = {}) {
     close: () => Promise.resolve(),
   };
   const { signal } = new AbortController();
-  await ensureDefaultAuthority({ transport, log: silentLog, existing, trustDomain: 'prod.example', signal });
-  return requests;
+  await ensureDefaultAuthority({ transport, log, existing, trustDomain: 'prod.example', signal });
+  return { requests, said };
 }
 
 test('where there is no authority, "default" is made, held by its finalizer from the start', async () => {
-  const [request] = await ensure(0);
+  const {
+    requests: [request],
+  } = await ensure([]);
   expect(request).toMatchObject({ method: 'POST', path: '/apis/mtls-operator.io/v1alpha1/certificateauthorities' });
   expect(parseCertificateAuthority(request?.body)).toMatchObject({
     metadata: { name: 'default', finalizers: ['mtls-operator.io/authority-in-use'] },
@@ -32,13 +36,19 @@ test('where there is no authority, "default" is made, held by its finalizer from
 });
 
 test('where there is any authority, its owner has decided', async () => {
-  expect(await ensure(1)).toEqual([]);
+  const { requests, said } = await ensure(['corporate']);
+  expect(requests).toEqual([]);
+  expect(said).toEqual([expect.stringMatching(/^\{"authorities":\["corporate"\]\} made no default authority, since/)]);
+});
+
+test('where there is "default" already, there is nothing to say', async () => {
+  expect(await ensure(['corporate', 'default'])).toEqual({ requests: [], said: [] });
 });
 
 test('one that somebody else has just made is as good', async () => {
-  await ensure(0, new ApiError({ status: 409, reason: 'AlreadyExists', message: 'exists' }));
+  await ensure([], new ApiError({ status: 409, reason: 'AlreadyExists', message: 'exists' }));
 });
 
 test('any other refusal is told', async () => {
-  await expect(ensure(0, new ApiError({ status: 403, reason: 'Forbidden', message: 'no' }))).rejects.toThrow('no');
+  await expect(ensure([], new ApiError({ status: 403, reason: 'Forbidden', message: 'no' }))).rejects.toThrow('no');
 });

@@ -2,6 +2,9 @@
 import { API_VERSION, AUTHORITY_FINALIZER, certificateAuthorityKind } from '../api/index.ts';
 import { isAlreadyExists, type Log, type Transport } from '../kube/index.ts';
 
+/** What spec.authorityRef names where it is left out. */
+export const DEFAULT_AUTHORITY = 'default';
+
 /**
  * Called by the leader after a successful LIST. Where there is any authority already, its owner has decided; never made by a chart, since
  * an uninstalled chart would take the CA with it.
@@ -9,22 +12,34 @@ import { isAlreadyExists, type Log, type Transport } from '../kube/index.ts';
 export async function ensureDefaultAuthority(options: {
   readonly transport: Transport;
   readonly log: Log;
-  readonly existing: number;
+  /** Names of authorities. */
+  readonly existing: Iterable<string>;
   readonly trustDomain: string;
   readonly signal: AbortSignal;
 }): Promise<void> {
   const { transport, log, existing, trustDomain, signal } = options;
-  if (existing > 0) return;
+  const others = [...existing];
+  if (others.includes(DEFAULT_AUTHORITY)) return;
+  if (others.length > 0) {
+    log.info(
+      { authorities: others.slice(0, MOST_NAMED) },
+      'made no default authority, since there are others: apply a CertificateAuthority "default" if certificates without authorityRef are wanted',
+    );
+    return;
+  }
   const body = {
     apiVersion: API_VERSION,
     kind: certificateAuthorityKind.kind,
-    metadata: { name: 'default', finalizers: [AUTHORITY_FINALIZER] },
+    metadata: { name: DEFAULT_AUTHORITY, finalizers: [AUTHORITY_FINALIZER] },
     spec: { trustDomain, selfSigned: {} },
   };
   try {
     await transport.request({ method: 'POST', path: certificateAuthorityKind.path(), body, signal });
-    log.info({ authority: 'default', trustDomain }, 'made the default authority');
+    log.info({ authority: DEFAULT_AUTHORITY, trustDomain }, 'made the default authority');
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
   }
 }
+
+/** Names in one line of the log. */
+const MOST_NAMED = 10;

@@ -2,7 +2,7 @@
 
 export { backdateSeconds, issuedAt } from './backdate.ts';
 export { AuthorityController } from './controller.ts';
-export { ensureDefaultAuthority } from './default.ts';
+export { DEFAULT_AUTHORITY, ensureDefaultAuthority } from './default.ts';
 export { digestOf } from './digest.ts';
 export type { IssuerInUse } from './issuerSearch.ts';
 export type { RootInUse } from './lost.ts';

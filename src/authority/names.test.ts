@@ -281,6 +281,16 @@ describe('what is denied', () => {
     );
   });
 
+  test('in a namespace that is called like a top-level domain says why, and what is free', () => {
+    const advice = (namespace: string, name: string): string | undefined =>
+      deniedNames(asked({ namespace, dnsNames: [name] }), [], 'cluster.local')[0]?.advice;
+    expect(advice('shop', 'web.shop')).toMatch(
+      /^"shop" is a top-level domain as well, where this may be the name of somebody else; web\.shop\.svc is free; spec\.names would need/,
+    );
+    expect(advice('orders', 'web.orders')).toBeUndefined();
+    for (const name of ['*.shop', 'web.bank', 'a.web.shop']) expect(advice('shop', name)).toMatch(/^spec\.names would/);
+  });
+
   test('a URI too long for any rule is told to be shortened', () => {
     const uri = `https://a.example/${'x'.repeat(600)}`;
     expect(deniedNames(asked({ uris: [uri] }), [], 'cluster.local')[0]?.advice).toContain('shorten');
@@ -333,14 +343,14 @@ describe('what is denied', () => {
         for (const { advice } of deniedNames(all, [], 'cluster.local')) {
           if (advice.includes('no rule can allow')) continue;
           advised += 1;
-          const entry: unknown = parse(advice.slice('spec.names would need: '.length));
+          const entry: unknown = parse(advice.split('spec.names would need: ')[1] ?? '');
           const spec = certificateAuthoritySpecSchema.parse({ trustDomain: 'a', selfSigned: {}, names: [entry] });
           const before = deniedNames(all, [], 'cluster.local').length;
           expect(deniedNames(all, spec.names ?? [], 'cluster.local').length, advice).toBeLessThan(before);
         }
         const rules = deniedNames(all, [], 'cluster.local')
           .filter(({ advice }) => advice.startsWith('spec.names'))
-          .map(({ advice }): unknown => parse(advice.slice('spec.names would need: '.length)));
+          .map(({ advice }): unknown => parse(advice.split('spec.names would need: ')[1] ?? ''));
         const { names: together = [] } = certificateAuthoritySpecSchema.parse({
           trustDomain: 'a',
           selfSigned: {},

@@ -33,15 +33,16 @@ export function deniedNames(asked: NamesAsked, rules: readonly NameRule[], clust
   const applicable = rules.filter((rule) => ruleApplies(rule, asked));
   const allowedBy = (allows: (rule: NameRule) => boolean) => applicable.some(allows);
   const denied: DeniedName[] = [];
-  const check = (field: string, name: string, entry: string, allows: (rule: NameRule) => boolean) => {
-    if (!allowedBy(allows)) denied.push({ field, name, advice: advise(asked, entry) });
+  const check = (field: string, name: string, entry: string, allows: (rule: NameRule) => boolean, why = '') => {
+    if (!allowedBy(allows)) denied.push({ field, name, advice: why + advise(asked, entry) });
   };
   for (const name of asked.dnsNames) {
     if (isApiServerName(name)) {
       denied.push({ field: 'dnsNames', name, advice: NEVER });
     } else if (!isFreeDnsName(name, asked.namespace, clusterDomain)) {
       const list = name.includes('.') ? 'dnsNames' : 'singleLabelNames';
-      check('dnsNames', name, `${list}: [${JSON.stringify(name)}]`, (rule) => allowsDnsName(rule, name));
+      const entry = `${list}: [${JSON.stringify(name)}]`;
+      check('dnsNames', name, entry, (rule) => allowsDnsName(rule, name), whyNotFree(name, asked.namespace));
     }
   }
   for (const address of asked.ipAddresses) {
@@ -127,6 +128,13 @@ export function isFreeDnsName(name: string, namespace: string, clusterDomain: st
   if (isShort) return labels[0] !== '*' && !isTopLevelDomain(namespace) && namespace !== lastLabel(clusterDomain);
   if (labels.at(-1) !== 'svc' || labels.at(-2) !== namespace) return false;
   return labels.length === 3 || labels.length === 4;
+}
+
+/** Where a name is the namespace's own at first sight: why it is not. */
+function whyNotFree(name: string, namespace: string): string {
+  const labels = name.split('.');
+  if (labels.length !== 2 || labels[1] !== namespace || labels[0] === '*') return '';
+  return `${JSON.stringify(namespace)} is a top-level domain as well, where this may be the name of somebody else; ${name}.svc is free; `;
 }
 
 function isTopLevelDomain(label: string): boolean {

@@ -4,7 +4,7 @@ import {
   InvalidObjectError,
   labels,
   managers,
-  parseWorkloadCertificate,
+  parseStoredWorkloadCertificate,
   type WorkloadCertificate,
   type WorkloadCertificateStatus,
   workloadCertificateStatusSchema,
@@ -90,7 +90,7 @@ function conditionOf(status: unknown, type: string): string | undefined {
 export function readCertificate(record: CertificateRecord): WorkloadCertificate | { readonly problem: string } {
   const { namespace, name, uid, resourceVersion, generation } = record;
   try {
-    return parseWorkloadCertificate({
+    return parseStoredWorkloadCertificate({
       metadata: { namespace, name, uid, resourceVersion, generation },
       spec: JSON.parse(expandJson(record.spec)),
       status: JSON.parse(expandJson(record.status)),

@@ -12,7 +12,7 @@ import {
   SECOND,
   type World,
 } from './builders.fixture.ts';
-import { type Desired, decide, renewalOf, type Signer, type Situation } from './decide.ts';
+import { type Desired, decide, nextRenewalOf, renewalOf, type Signer, type Situation } from './decide.ts';
 import { lookAt } from './look.ts';
 import { issueReasons, rewriteReasons } from './reasons.ts';
 import type { SecretRecord, SoundContent } from './secretRecord.ts';
@@ -161,6 +161,21 @@ describe('the next look', () => {
       action: 'none',
       wakeAt: renewal,
     });
+  });
+
+  test('is told of as the next renewal, and what rests until then is not', () => {
+    const at = NOW + 60 * SECOND;
+    const next = (changes: Partial<Situation>) => nextRenewalOf({ ...settled, ...changes });
+    expect(next({})).toBe(renewal);
+    expect(next({ renewAt: { text: 't', at } })).toBe(at);
+    expect(next({ renewAt: { text: 't', at: renewal + DAY } })).toBe(renewal);
+    expect(next({ renewAt: { text: 't', at }, ...secret({ renewedAt: 't' }) })).toBe(renewal);
+    expect(next({ renewAt: { text: 't', at: NOW } })).toBe(renewal);
+    expect(next({ renewAt: { text: 't', at }, secret: undefined })).toBeUndefined();
+    expect(next({ renewAt: { text: 't', at }, desired: undefined })).toBeUndefined();
+    expect(next({ renewAt: { text: 't', at }, ...signer({ signsUntil: settled.secret.content.leaf.notAfter }) })).toBe(
+      at,
+    );
   });
 
   test('is at expiry where the spec cannot be judged', () => {

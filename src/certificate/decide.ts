@@ -97,6 +97,21 @@ export function renewalOf(situation: Situation): number | undefined {
   return renewalTime(secret.content.leaf, times, situation.identity);
 }
 
+/** When the next certificate is going to be issued (ms), as far as time alone decides: on request, where that is sooner. */
+export function nextRenewalOf(situation: Situation): number | undefined {
+  const own = renewalOf(situation);
+  const requested = pendingRequest(situation);
+  if (requested === undefined || situation.desired === undefined || situation.secret?.content.state !== 'sound')
+    return own;
+  return own === undefined ? requested : Math.min(own, requested);
+}
+
+/** A time to come that renew-at asks for. */
+function pendingRequest({ now, renewAt, secret }: Situation): number | undefined {
+  if (renewAt === undefined || renewAt.at <= now || secret?.renewedAt === renewAt.text) return undefined;
+  return renewAt.at;
+}
+
 function brokenSecret({ secret }: Situation): Hit | undefined {
   if (secret === undefined) return { reason: 'SecretMissing', detail: '' };
   if (secret.content.state === 'broken') return { reason: secret.content.reason, detail: secret.content.detail };
@@ -190,8 +205,7 @@ const rewriteChecks: readonly ((situation: Situation, content: SoundContent) => 
 
 /** The next instant at which time alone changes the decision. */
 function nextLook(situation: Situation, { leaf }: SoundContent): number {
-  const { now, renewAt, secret } = situation;
-  const times = [renewalOf(situation) ?? leaf.notAfter];
-  if (renewAt !== undefined && secret?.renewedAt !== renewAt.text) times.push(renewAt.at);
-  return Math.min(...times.filter((time) => time > now), Number.MAX_SAFE_INTEGER);
+  const { now } = situation;
+  const times = [renewalOf(situation) ?? leaf.notAfter, pendingRequest(situation) ?? Number.MAX_SAFE_INTEGER];
+  return Math.min(...times.filter((time) => time > now));
 }

@@ -3,7 +3,15 @@ import { annotations, parseTime, type WorkloadCertificate } from '../api/index.t
 import { type AuthorityView, digestOf } from '../authority/index.ts';
 import type { LeafProfile } from '../pki/index.ts';
 import type { CertificateRecord } from './certificateRecord.ts';
-import { type Decision, type Desired, decide, renewalOf, type Signer, type Situation } from './decide.ts';
+import {
+  type Decision,
+  type Desired,
+  decide,
+  nextRenewalOf,
+  renewalOf,
+  type Signer,
+  type Situation,
+} from './decide.ts';
 import type { PasswordLook } from './keystores.ts';
 import type { Refusal } from './reasons.ts';
 import { desiredMetadataDigest, desiredOutputs } from './render.ts';
@@ -76,7 +84,7 @@ export function judgementOf(look: Look, secret: SecretRecord | undefined): Judge
     decision,
     refusal,
     secret,
-    renewalTime: renewalOf(situation),
+    renewalTime: nextRenewalOf(situation),
     authorityFingerprint: signer?.fingerprint,
     renewAtProblem: unread === undefined ? undefined : renewAtProblem(unread),
   };

@@ -10,9 +10,10 @@ beforeAll(async () => {
   ours = (await issuedSecret(await makeWorld())).secret;
 });
 
+const place = { namespace: 'shop', secretName: 'web-mtls' };
 const claimant = (name: string, created = 1000, uid = `uid-${name}`): Claimant => ({ name, uid, created });
 const judge = (changes: Partial<SecretRecord> | undefined, who: Claimant, ...rivals: Claimant[]) =>
-  judgeOwnership('web-mtls', changes && { ...ours, ...changes }, who, rivals)?.reason;
+  judgeOwnership(place, changes && { ...ours, ...changes }, who, rivals)?.reason;
 
 describe('a Secret that is not ours is left alone', () => {
   test.each<[string, Partial<SecretRecord>, string]>([
@@ -33,8 +34,15 @@ describe('a Secret that is not ours is left alone', () => {
   });
 
   test('and its user is told what to do', () => {
-    const refusal = judgeOwnership('web-mtls', { ...ours, holder: undefined }, claimant('web'), []);
-    expect(refusal?.message).toContain('kubectl annotate secret web-mtls mtls-operator.io/adopt=web');
+    const refusal = judgeOwnership(place, { ...ours, holder: undefined }, claimant('web'), []);
+    expect(refusal?.message).toContain('kubectl annotate secret web-mtls -n shop mtls-operator.io/adopt=web');
+  });
+
+  test('and is not told to hand over what is immutable, which would lead nowhere', () => {
+    const refusal = judgeOwnership(place, { ...ours, holder: undefined, immutable: true }, claimant('web'), []);
+    expect(refusal?.reason).toBe('SecretConflict');
+    expect(refusal?.message).toContain('delete that one if nobody needs it');
+    expect(refusal?.message).not.toContain('kubectl annotate');
   });
 });
 

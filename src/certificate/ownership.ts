@@ -15,6 +15,12 @@ export interface Claimant {
   readonly created: number;
 }
 
+/** Where the Secret is. */
+export interface Place {
+  readonly namespace: string;
+  readonly secretName: string;
+}
+
 /**
  * Whether `claimant` may write the Secret. The holder named in the Secret's annotation keeps it while it still asks for it; else
  * the oldest claimant, then the smallest UID. A Secret without our annotation is somebody else's, unless its owner hands it over with the
@@ -23,13 +29,13 @@ export interface Claimant {
  * @returns undefined where it may, or the refusal that goes into its status.
  */
 export function judgeOwnership(
-  secretName: string,
+  { namespace, secretName }: Place,
   secret: SecretRecord | undefined,
   claimant: Claimant,
   rivals: readonly Claimant[],
 ): Refusal | undefined {
   if (secret !== undefined) {
-    const foreign = judgeForeign(secretName, secret, claimant);
+    const foreign = judgeForeign({ namespace, secretName }, secret, claimant);
     if (foreign !== undefined) return foreign;
     if (secret.holder === claimant.name) return undefined;
     const holder = rivals.find((rival) => rival.name === secret.holder);
@@ -40,7 +46,7 @@ export function judgeOwnership(
   return first === claimant ? undefined : heldBy(secretName, first.name);
 }
 
-function judgeForeign(secretName: string, secret: SecretRecord, claimant: Claimant): Refusal | undefined {
+function judgeForeign({ namespace, secretName }: Place, secret: SecretRecord, claimant: Claimant): Refusal | undefined {
   if (secret.type !== TLS_SECRET_TYPE) {
     return {
       reason: 'SecretTypeConflict',
@@ -50,11 +56,14 @@ function judgeForeign(secretName: string, secret: SecretRecord, claimant: Claima
     };
   }
   if (secret.holder === undefined && secret.adopt !== claimant.name) {
+    // Handed over it still could not be written.
+    const wayOut = secret.immutable
+      ? 'delete that one if nobody needs it (it is marked immutable, so it cannot be handed over)'
+      : `hand it over with "kubectl annotate secret ${secretName} -n ${namespace} mtls-operator.io/adopt=${claimant.name}", ` +
+        `which replaces its contents within a minute`;
     return {
       reason: 'SecretConflict',
-      message:
-        `Secret "${secretName}" exists and was not made by mtls-operator: choose another spec.secretName, or hand it over with ` +
-        `"kubectl annotate secret ${secretName} mtls-operator.io/adopt=${claimant.name}", which replaces its contents`,
+      message: `Secret "${secretName}" exists and was not made by mtls-operator: choose another spec.secretName, or ${wayOut}`,
     };
   }
   if (secret.immutable) {

@@ -1,6 +1,6 @@
 /** WorkloadCertificate: reads, has the pure parts decide, writes at most one Secret and one status. */
 
-import type { WorkloadCertificate } from '../api/index.ts';
+import { annotations, iso, type WorkloadCertificate } from '../api/index.ts';
 import type { AuthorityCatalogue } from '../authority/index.ts';
 import {
   ApiError,
@@ -114,7 +114,7 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
     for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
       if (passwords !== undefined && secret?.holder === record.name)
         secret = await keystores.judge(key, record, spec, secret, passwords, signal);
-      const conflict = judgeOwnership(record.secretName, secret, claimantOf(record), rivalsOf(key, record));
+      const conflict = judgeOwnership(record, secret, claimantOf(record), rivalsOf(key, record));
       const outcome = await act(look(secret), conflict, look, signal);
       if (!('found' in outcome)) return outcome;
       secret = outcome.found;
@@ -274,8 +274,8 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
     pacer.leave(key);
     const rival = await writer.rivalOf(look.record, signal);
     const message =
-      `the Secret is changed again and again by ${rival} (last: ${decision.reason}), and is mended at growing intervals: ` +
-      `stop that writer, or delete this WorkloadCertificate`;
+      `the Secret is changed again and again by ${rival} (last: ${decision.reason}), and is mended at growing intervals, next at ${iso(until)}: ` +
+      `stop that writer, or delete this WorkloadCertificate; the annotation ${annotations.renewAt} with the present time has it mended at once`;
     teller.damped(look, message);
     const setback = { kind: 'Damped', message } as const;
     await teller.status(look, { ...judgementOf(look, situation.secret), setback }, signal);

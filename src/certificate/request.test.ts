@@ -58,6 +58,12 @@ describe('what is asked for', () => {
 });
 
 describe('a request is refused', () => {
+  test('says when the operator makes an authority by itself, where that one is missing', () => {
+    const messageFor = (authorityName: string) => request({}, { authority: undefined, authorityName }).refusal?.message;
+    expect(messageFor('default')).toContain('only with --create-default-authority');
+    expect(messageFor('corporate')).toMatch(/or correct spec\.authorityRef\.name$/);
+  });
+
   test.each<[string, () => ReturnType<typeof request>, string, string]>([
     ['without an authority', () => request({}, { authority: undefined }), 'AuthorityNotFound', 'create it'],
     ['for names of others', () => request({ dnsNames: ['web.bank.svc'] }), 'NamesDenied', 'web.bank.svc'],

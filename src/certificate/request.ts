@@ -1,7 +1,7 @@
 /** From spec and authority to what is to be issued, or to the reason why it cannot be: pure. */
 
 import { parseDuration, type WorkloadCertificateSpec } from '../api/index.ts';
-import { type AuthorityView, caIdOf, deniedNames, describeDenied } from '../authority/index.ts';
+import { type AuthorityView, caIdOf, DEFAULT_AUTHORITY, deniedNames, describeDenied } from '../authority/index.ts';
 import { buildLeafProfile, checkNameConstraints, type LeafProfile, PkiError, spiffeId } from '../pki/index.ts';
 import type { Refusal } from './reasons.ts';
 
@@ -27,7 +27,7 @@ export function requestFor(spec: WorkloadCertificateSpec, context: RequestContex
   if (authority === undefined) {
     return refused(
       'AuthorityNotFound',
-      `there is no CertificateAuthority "${authorityName}": create it, or correct spec.authorityRef.name`,
+      `there is no CertificateAuthority "${authorityName}": create it, or correct spec.authorityRef.name${unmade(authorityName)}`,
     );
   }
   if (authority.unreadable !== undefined)
@@ -63,6 +63,12 @@ export function requestFor(spec: WorkloadCertificateSpec, context: RequestContex
     };
   }
   return { profile, refusal: undefined };
+}
+
+/** Others expect to find that one. */
+function unmade(authorityName: string): string {
+  if (authorityName !== DEFAULT_AUTHORITY) return '';
+  return ` (the operator makes "${DEFAULT_AUTHORITY}" by itself only with --create-default-authority, and where it finds no authority at all when it begins to lead)`;
 }
 
 function cannotSign(authority: string, reason: string, message: string): Refusal {

@@ -45,9 +45,10 @@ const verdicts = (changes: Partial<Judgement>) =>
   (statusOf(changes).conditions ?? []).map(({ type, status, reason }) => `${type} ${status} ${reason}`);
 
 describe('the message of Ready', () => {
-  const messageFor = (spec: object): string | undefined =>
-    certificateStatus(certificateOf(recordOf(spec)), judged({}), NOW).conditions?.find(({ type }) => type === 'Ready')
-      ?.message;
+  const messageFor = (spec: object, changes: Partial<Judgement> = {}): string | undefined =>
+    certificateStatus(certificateOf(recordOf(spec)), judged(changes), NOW).conditions?.find(
+      ({ type }) => type === 'Ready',
+    )?.message;
 
   test('tells until when the certificate is valid', () => {
     expect(messageFor({})).toMatch(/^certificate [0-9A-F]+ is valid until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
@@ -57,6 +58,15 @@ describe('the message of Ready', () => {
     expect(messageFor({ duration: '2000h', authorityRef: { name: 'default' } })).toMatch(
       /Z, for less than the 2000h of spec\.duration: CertificateAuthority "default" gives no more, by its maxCertificateDuration or the end of its CA$/,
     );
+  });
+
+  test('says so where renewBefore leaves too little of what the authority gives', () => {
+    const asked = { duration: '2000h', renewBefore: '1900h' };
+    expect(messageFor(asked)).toMatch(
+      /end of its CA; spec\.renewBefore \(1900h\) leaves too little of that, so it is renewed when a third of its life is left$/,
+    );
+    expect(messageFor({ ...asked, renewBefore: '2h' })).toMatch(/end of its CA$/);
+    expect(messageFor(asked, { renewalTime: undefined })).toMatch(/end of its CA$/);
   });
 });
 

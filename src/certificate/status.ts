@@ -95,7 +95,7 @@ const stillGood: ReadonlySet<IssueReason> = new Set(['RenewalDue', 'RenewalReque
 const cosmetic: ReadonlySet<RewriteReason> = new Set(['MetadataChanged']);
 
 function ready(
-  { decision, refusal, secret, setback }: Judgement,
+  { decision, refusal, renewalTime, secret, setback }: Judgement,
   spec: WorkloadCertificate['spec'],
 ): Verdict<ReadyReason> {
   const content = secret?.content;
@@ -111,7 +111,7 @@ function ready(
     return {
       status: 'True',
       reason: 'Ready',
-      message: `certificate ${serialNumber} is valid until ${iso(notAfter)}${shortened(content.leaf, spec)}`,
+      message: `certificate ${serialNumber} is valid until ${iso(notAfter)}${shortened(content.leaf, spec)}${unheeded(content.leaf, spec, renewalTime)}`,
     };
   }
   // What stands in the way tells more than what is wanted.
@@ -128,6 +128,17 @@ function shortened(
 ): string {
   if (notAfter - notBefore >= parseDuration(duration) * 1000) return '';
   return `, for less than the ${duration} of spec.duration: CertificateAuthority "${authorityRef.name}" gives no more, by its maxCertificateDuration or the end of its CA`;
+}
+
+/** Says that it is renewed later than was asked for. */
+function unheeded(
+  { notAfter }: { notAfter: number },
+  { renewBefore }: WorkloadCertificate['spec'],
+  renewalTime: number | undefined,
+): string {
+  if (renewBefore === undefined || renewalTime === undefined) return '';
+  if (notAfter - renewalTime >= parseDuration(renewBefore) * 1000) return '';
+  return `; spec.renewBefore (${renewBefore}) leaves too little of that, so it is renewed when a third of its life is left`;
 }
 
 function issuing(judgement: Judgement): Verdict<IssuingReason> {

@@ -104,8 +104,25 @@ describe('renewal', () => {
     expect(at).toBeGreaterThan(AT + 2000 * SECOND);
   });
 
-  test('with nearly the whole life as renewBefore has no spread, and never lies before issuance', () => {
-    expect(renewal(86_400, 86_399)).toBe(AT + SECOND);
+  test('with nearly the whole life as renewBefore has no spread', () => {
+    expect(renewal(86_400, 86_100)).toBe(AT + 300 * SECOND);
+  });
+
+  test.each([
+    ['5 minutes of a day', 86_400, 86_100],
+    ['a sixth of a minute', 60, 50],
+  ])('leaves at least %s after issuance, or the last third is used', (_, duration, longest) => {
+    expect(renewal(duration, longest)).toBeLessThanOrEqual(AT + (duration - longest) * SECOND);
+    for (const renewBefore of [longest + 1, duration - 1, duration])
+      expect(renewal(duration, renewBefore)).toBe(renewal(duration));
+  });
+
+  test('leaves as much where it is the authority that shortens the life', () => {
+    const cut = { ...unlimited, maxDurationSeconds: 600 };
+    const at = (renewBeforeSeconds?: number): number =>
+      renewalTime(validityAt(AT, 86_400, cut), { durationSeconds: 600, renewBeforeSeconds }, 'shop/web');
+    expect(at(599)).toBe(at());
+    expect(at(500)).toBeLessThanOrEqual(AT + 100 * SECOND);
   });
 
   const renewBefore = fc.option(fc.integer({ min: 1, max: 825 * 86_400 }), { nil: undefined });
@@ -118,7 +135,9 @@ describe('renewal', () => {
         const at = renewalTime(validity, { durationSeconds: effective, renewBeforeSeconds: before }, identity);
         expect(at).toBeGreaterThanOrEqual(issuedAt);
         expect(at).toBeLessThanOrEqual(validity.notAfter);
-        const asked = before !== undefined && before * SECOND < life ? before * SECOND : life / 3;
+        const least = Math.min(300 * SECOND, life / 6);
+        const asked = before !== undefined && life - before * SECOND >= least ? before * SECOND : life / 3;
+        expect(at - issuedAt).toBeGreaterThanOrEqual(Math.floor(Math.min(least, life / 10)));
         expect(at).toBeLessThanOrEqual(validity.notAfter - asked);
         expect(at).toBeGreaterThanOrEqual(Math.floor(validity.notAfter - asked - life / 20));
       }),

@@ -3,6 +3,7 @@
  * milliseconds, truncated to whole seconds where they enter a certificate (X.509 has no fractions, RFC 5280 §4.1.2.5).
  */
 import { hash } from 'node:crypto';
+import { leastUseSeconds } from '../api/index.ts';
 import { backdateSeconds } from '../authority/index.ts';
 
 const SECOND = 1000;
@@ -53,7 +54,7 @@ export function issuedAtOf(found: Validity, durationSeconds: number): number {
  * function of `identity` alone. Without it, certificates that were made together stay together for ever and renew as one
  * storm; were it random, each restart would move every date.
  *
- * A renewBefore as long as the whole (shortened) life would renew at once and for ever: then the last third is used.
+ * A renewBefore that leaves next to nothing of the life, which the authority may have shortened, would issue for ever: then the last third is used.
  */
 export function renewalTime(
   validity: Validity,
@@ -63,7 +64,7 @@ export function renewalTime(
   const issuedAt = issuedAtOf(validity, spec.durationSeconds);
   const life = Math.max(0, validity.notAfter - issuedAt);
   const asked = spec.renewBeforeSeconds === undefined ? life / 3 : spec.renewBeforeSeconds * SECOND;
-  const renewBefore = asked < life ? asked : life / 3;
+  const renewBefore = life - asked >= leastUseSeconds(life / SECOND) * SECOND ? asked : life / 3;
   const spread = (life / 20) * fraction(identity);
   // The spread eats into the time before renewal, never into renewBefore, and never reaches back to issuance.
   const earliest = issuedAt + life / 10;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { weaknessOf } from './install.ts';
+import { HostDirectory, weaknessOf } from './install.ts';
 
 const we = 1000;
 
@@ -18,4 +18,11 @@ test.each<[string, number, number, boolean, RegExp | undefined]>([
   const weakness = weaknessOf({ uid, mode: 0o040000 | mode }, above, we);
   if (said === undefined) expect(weakness).toBeUndefined();
   else expect(weakness).toMatch(said);
+});
+
+test.each(['/proc/mtls', '/proc/mtls/web'])('%s, which cannot be made, is told of at once', async (path) => {
+  await expect(new HostDirectory(path).prepare()).rejects.toMatchObject({
+    fault: 'notWritten',
+    message: expect.stringMatching(/^\/proc\/mtls.*: cannot make the directory: E[A-Z]+: /),
+  });
 });

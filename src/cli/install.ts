@@ -71,7 +71,7 @@ export class HostDirectory {
    */
   async prepare(): Promise<void> {
     this.#prepared = false;
-    await this.#attempt('make the directory', () => mkdir(this.path, { recursive: true, mode: 0o755 }));
+    await this.#attempt('make the directory', () => makeFolder(this.path));
     const real = await this.#attempt('look at the directory', () => realpath(this.path));
     for (let folder = real; ; folder = dirname(folder)) {
       const stats = await this.#attempt(`look at ${folder}`, () => stat(folder));
@@ -271,6 +271,36 @@ export class HostDirectory {
   }
 }
 
+/**
+ * Makes a folder and what is missing above it. Not by mkdir's `recursive`: where a file system makes no folders, as /proc, that goes on for ever, and where one
+ * is read-only it says that the folder above is missing.
+ */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdirUnlessThere(path);
+  } catch (error) {
+    const above = dirname(path);
+    if (!isMissing(error) || above === path || (await isFolder(above))) throw error;
+    await makeFolder(above);
+    await mkdirUnlessThere(path);
+  }
+}
+
+async function mkdirUnlessThere(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o755 });
+  } catch (error) {
+    // Where the file system is read-only, that is told of what is there as well.
+    if (!(await isFolder(path))) throw error;
+  }
+}
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+
 /** Never follows a link that somebody has left there. */
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -317,7 +347,9 @@ async function syncFolder(path: string): Promise<void> {
 /** For people who look; the random part makes it unique. */
 const timestamp = (): string => new Date().toISOString().replace(/[-:]|\.\d+/g, '');
 
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
+
 function unlessMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code === 'ENOENT') return undefined;
+  if (isMissing(error)) return undefined;
   throw error;
 }

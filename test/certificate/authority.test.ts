@@ -16,8 +16,8 @@ beforeAll(async () => {
 
 afterAll(() => world?.[Symbol.asyncDispose]());
 
-/** Issued anew about every six seconds. */
-const shortLived = { duration: '1m', renewBefore: '55s' };
+/** Issued anew about every eight seconds. */
+const shortLived = { duration: '1m', renewBefore: '50s' };
 
 const secretsPath = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets`;
 

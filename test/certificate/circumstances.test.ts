@@ -216,6 +216,35 @@ describe('a spec that was stored under an older schema', () => {
       expect((await world.secret(namespace, name)).revision).toBe(1);
     }
   });
+
+  test('which asks for renewals shortly after each issuance is served, with fewer of them', async () => {
+    const namespace = await world.namespace();
+    await underLaxSchema(async () => {
+      const metadata = { name: 'hasty', namespace };
+      const spec = {
+        secretName: 'hasty',
+        dnsNames: [`hasty.${namespace}.svc`],
+        duration: '24h',
+        renewBefore: '86399s',
+      };
+      const body = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'WorkloadCertificate', metadata, spec };
+      if ((await world.find(object(namespace, 'hasty'))) === undefined)
+        await world.send('POST', workloadCertificateKind.path(namespace), body);
+    });
+    const ready = await waitFor('the condition', async () => {
+      const found = await readyCondition(namespace, 'hasty');
+      return found?.['status'] === 'True' ? found : undefined;
+    });
+    expect(ready['message']).toContain('spec.renewBefore (86399s) leaves too little of that');
+    // As anybody may, since the API server does not ask again about what stays as it is.
+    const annotations = { 'mtls-operator.io/renew-at': '2026-01-01T00:00:00Z' };
+    await world.send('PATCH', object(namespace, 'hasty'), { metadata: { annotations } });
+    await world.secretWhen(namespace, 'hasty', 'to be renewed', ({ revision }) => revision === 2);
+    const { status } = asRecord(await world.find(object(namespace, 'hasty')));
+    const { notAfter, renewalTime } = asRecord(status);
+    const left = Date.parse(String(notAfter)) - Date.parse(String(renewalTime));
+    expect(left).toBeLessThan(10 * 3_600_000);
+  });
 });
 
 describe('a certificate whose namespace is not known yet', () => {

@@ -131,7 +131,7 @@ describe('the namespace', () => {
   test.concurrent('deleted while certificates are issued goes without a trace, and nothing hangs', async () => {
     const namespace = await world.namespace();
     for (let i = 0; i < 20; i += 1)
-      await world.createSimple(namespace, `web-${i}`, { duration: '1m', renewBefore: '58s' });
+      await world.createSimple(namespace, `web-${i}`, { duration: '1m', renewBefore: '50s' });
     await world.send('DELETE', `/api/v1/namespaces/${namespace}`);
     await waitFor(
       'the namespace to be gone',

@@ -167,7 +167,7 @@ describe('an authority', () => {
     const ending = await makeCa('Soon over', root, [-60, 15]);
     await bring('soon-over', { 'tls.crt': pem(ending), 'tls.key': ending.key.pem('PKCS8'), 'ca.crt': pem(root) });
     await createAuthority('soon-over');
-    const { namespace, secret } = await issue('soon-over', { duration: '1m', renewBefore: '58s' });
+    const { namespace, secret } = await issue('soon-over', { duration: '1m', renewBefore: '50s' });
     expect(secret.leaf.validToDate.getTime()).toBe(ending.certificate.notAfter.getTime());
     await world.reason(namespace, 'web', 'Ready', 'AuthorityNotReady');
     const issuances = await world.issuances(namespace, 1);

@@ -279,6 +279,19 @@ test('on a full disk the files stay, and the next run with room writes the new o
   await run('umount', [out]);
 });
 
+test('on a read-only file system it says so, and where there is room for folders it makes all that are missing', async () => {
+  const parent = join(out, 'below', 'more');
+  expect(await fetchSecret('host', ['--out', parent])).toMatchObject({ code: 0 });
+  guarded.undo('read-only', `umount '${out}'`);
+  await run('mount', ['-t', 'tmpfs', '-o', 'ro,mode=0755', 'tmpfs', out]);
+  const end = await fetchSecret('host', ['--out', parent]);
+  expect(end).toMatchObject({
+    code: 5,
+    said: expect.stringMatching(/cannot make the directory: EROFS: read-only file/),
+  });
+  await run('umount', [out]);
+});
+
 describe('does not touch', () => {
   test('files that came from somewhere else', async () => {
     mkdirSync(out);

@@ -58,16 +58,45 @@ describe('with-files.sh', () => {
     expect(failed).toMatchObject({ code });
   });
 
-  test('says which file is missing, and runs nothing', async () => {
-    const failed = await run('sh', [script('with-files.sh'), directory, 'echo', 'ran']).catch(
-      (error: unknown) => error,
-    );
-    expect(failed).toMatchObject({ code: 1, output: expect.stringContaining('tls.crt') });
-    expect(failed).toMatchObject({ output: expect.not.stringContaining('ran\n') });
+  const failure = (...args: readonly string[]): Promise<unknown> =>
+    run('sh', [script('with-files.sh'), ...args]).catch((error: unknown) => error);
+
+  test('says once which file is missing, and runs nothing', async () => {
+    for (const name of ['tls.crt', 'ca.crt']) writeFileSync(join(directory, name), `${name}\n`);
+    expect(await failure(directory, 'echo', 'ran')).toMatchObject({
+      code: 1,
+      output: `with-files: cannot read ${directory}/tls.key\n`,
+    });
+  });
+
+  test('says what is missing where the directory is', async () => {
+    const missing = join(directory, 'missing');
+    const lines = ['tls.crt', 'tls.key', 'ca.crt'].map((name) => `with-files: cannot read ${missing}/${name}\n`);
+    expect(await failure(missing, 'echo', 'ran')).toMatchObject({ code: 1, output: lines.join('') });
+  });
+
+  test('leaves the command its stderr', async () => {
+    put(1);
+    expect(await failure(directory, 'sh', '-c', 'echo said >&2; exit 3')).toMatchObject({ code: 3, output: 'said\n' });
+    expect(await failure(directory, '/no/such/command')).toMatchObject({
+      output: expect.stringContaining('/no/such/command'),
+    });
+  });
+
+  test('tells how it is used', async () => {
+    for (const args of [[], [directory]])
+      expect(await failure(...args)).toMatchObject({ code: 2, output: expect.stringMatching(/^usage: [^\n]*\n$/) });
   });
 });
 
 describe('on-change.sh', () => {
+  test('tells how it is used', async () => {
+    for (const args of [[], [directory]]) {
+      const failed = await run('sh', [script('on-change.sh'), ...args]).catch((error: unknown) => error);
+      expect(failed).toMatchObject({ code: 2, output: expect.stringMatching(/^usage: [^\n]*\n$/) });
+    }
+  });
+
   let guarded: GuardedDirectory;
   beforeEach(async () => {
     guarded = await makeGuardedDirectory(tmpdir(), 'mtls-operator-shell-');

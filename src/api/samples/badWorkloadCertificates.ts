@@ -180,6 +180,19 @@ export const badWorkloadCertificates: readonly BadSample[] = [
     field: 'spec.renewBefore',
     message: 'renewBefore must be less than duration (24h)',
   },
+  ...[
+    ['1m', '51s'],
+    ['10m', '9m59s'],
+    ['10m', '8m21s'],
+    ['30m', '25m1s'],
+    ['24h', '23h59m59s'],
+    ['825d', '824d23h55m1s'],
+  ].map(([duration, renewBefore]) => ({
+    title: `a renewal shortly after each issuance: ${renewBefore} before the end of ${duration}`,
+    spec: { ...base, duration, renewBefore },
+    field: 'spec.renewBefore',
+    message: 'must be less than duration by 5m, or by a sixth of duration where that is less',
+  })),
   {
     title: 'a renewBefore of nothing',
     spec: { ...base, renewBefore: '0s' },
