@@ -15,6 +15,10 @@ if (command === 'fetch') {
   const { fetchMain } = await import('./cli/fetch.ts');
   process.exit(await fetchMain(rest, process.env, version));
 }
+if (command === 'uninstall-check') {
+  const { uninstallCheckMain } = await import('./cli/uninstallCheck.ts');
+  process.exit(await uninstallCheckMain(rest, process.env, version));
+}
 if (command === 'proxy-api') {
   const { proxyApiMain } = await import('./proxyApiMain.ts');
   await proxyApiMain(rest, process.env, version);
@@ -26,6 +30,8 @@ const usage = `mtls-operator ${version}
   mtls-operator proxy-api --help
                                 configures sidecars, and gives pods theirs
   mtls-operator fetch --help    brings the files of a Secret to a host outside of the cluster
+  mtls-operator uninstall-check --help
+                                whether any pod still has a sidecar
 
   --kubeconfig FILE             how to reach the API server (default: KUBECONFIG, the pod's service account, ~/.kube/config)
   --namespace NAME              namespace of the operator: its CAs and its Lease (default: POD_NAMESPACE, else mtls-system)

@@ -14,6 +14,7 @@ import {
   restartRules,
   rolloutRules,
   servedRules,
+  uninstallRules,
 } from './rbac.ts';
 import { yamlText } from './yamlFile.ts';
 
@@ -47,6 +48,7 @@ const ruleSets: Readonly<Record<string, readonly ReasonedRule[]>> = {
   meshCluster: meshClusterRules,
   rollout: rolloutRules,
   proxyApi: proxyApiRules,
+  uninstall: uninstallRules,
   own: ownNamespaceRules,
   authorityEvents: authorityEventRules,
 };

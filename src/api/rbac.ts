@@ -133,6 +133,14 @@ export const proxyApiRules: readonly ReasonedRule[] = [
   },
 ];
 
+/** Of what Helm runs before it uninstalls a release with sidecars, in the whole cluster. */
+export const uninstallRules: readonly ReasonedRule[] = [
+  {
+    why: 'To count the pods that have a sidecar, which go on without an operator only until their certificates expire.',
+    rule: { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
+  },
+];
+
 /** Name of the MutatingWebhookConfiguration by which pods get their sidecars, unless the operator is told another. */
 export const WEBHOOK_CONFIGURATION = 'mtls-operator';
 

@@ -173,6 +173,7 @@ const controllers = [
   'deployment-controller',
   'replicaset-controller',
   'endpointslice-controller',
+  'job-controller',
 ];
 
 // What pods and those who deploy them need besides.
@@ -182,7 +183,6 @@ const controllersOfNodes = [
   'pod-garbage-collector-controller',
   'daemonset-controller',
   'statefulset-controller',
-  'job-controller',
   'disruption-controller', // the status of PodDisruptionBudgets, without which nothing may be evicted
 ];
 

@@ -63,6 +63,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* A tag is always there: without one kubelets would ask a registry each time. */}}
+{{- define "mtls-operator.initImage" -}}
+{{- .Values.mesh.initImage | default (printf "%s-init:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion)) }}
+{{- end }}
+
 {{/* As the Pod Security Standard "restricted" asks for. The image names its user by number. */}}
 {{- define "mtls-operator.podSecurityContext" -}}
 runAsNonRoot: true

@@ -122,6 +122,13 @@
   verbs: [list, watch]
 {{- end }}
 
+{{- define "mtls-operator.rules.uninstall" -}}
+# To count the pods that have a sidecar, which go on without an operator only until their certificates expire.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+{{- end }}
+
 {{- define "mtls-operator.rules.own" -}}
 # One of several replicas leads: the Lease says which.
 - apiGroups: [coordination.k8s.io]
