@@ -211,8 +211,8 @@ export const mtlsPolicyStatusSchema = z.object({
   conditions: conditionsField(
     `Accepted: the policy is taken into account. Effective: it decides the mode of some port. Enforced: sidecars do what it says.
     Only there while something is to be said: Overruled, an older policy decides in its place; BelowMinimum, the minimum of
-    the mesh raises it; MinimumIgnored, its minimum has no effect here; Expired, entries have ended; PortNotFound, no pod declares
-    a port; PortIsServicePort, only a Service has a port of that number or name.`,
+    the mesh raises it; MinimumIgnored, its minimum has no effect here; Expired, entries have ended; NotActedUpon, this version does
+    nothing about a part of the spec; PortNotFound, no pod declares a port; PortIsServicePort, only a Service has a port of that number or name.`,
   ).optional(),
   observedGeneration: observedGenerationField.optional(),
   effective: field(

@@ -133,6 +133,43 @@ describe('what is said of a policy', () => {
     expect(told(judged(policies, pods))).toEqual(wanted);
   });
 
+  test.each<[string, Omit<PolicySketch, 'name'>, string | undefined]>([
+    [
+      'that is Strict: nobody is waited for but sidecars',
+      { mode: 'Strict' },
+      'guard: a change to Strict waits for sidecars alone',
+    ],
+    ['with a Strict port', { mode: 'Permissive', ports: { '8080': 'Strict' } }, 'guard'],
+    ['that is not Strict', { mode: 'Permissive' }, undefined],
+  ])('%s', (_, sketch, words) => {
+    const index = new EffectiveIndex(MESH);
+    const of = policy({ name: 'a', ...sketch });
+    index.setPolicy(of);
+    const sight = {
+      meshNamespace: MESH,
+      scope: 'Namespace' as const,
+      wide: [of],
+      mesh: [],
+      pods: undefined,
+      meant: () => undefined,
+      now: NOW,
+    };
+    const withSidecars = judge(of, { ...sight, proxies: 'none' });
+    expect(messageOf(withSidecars, 'NotActedUpon')).toContain(words ?? '');
+    expect('NotActedUpon' in told(withSidecars)).toBe(words !== undefined);
+    // Without sidecars nothing at all is acted upon, and Enforced says that.
+    expect(told(judge(of, { ...sight, proxies: undefined }))).not.toHaveProperty('NotActedUpon');
+    const excepted = judge(
+      { ...of, guarded: false, exceptionsUntil: [Number.POSITIVE_INFINITY] },
+      { ...sight, proxies: 'none' },
+    );
+    expect(messageOf(excepted, 'NotActedUpon')).toMatch(
+      /nothing about exceptions: peers without a certificate are refused/,
+    );
+    const over = judge({ ...of, guarded: false, exceptionsUntil: [NOW] }, { ...sight, proxies: 'none' });
+    expect(told(over)).not.toHaveProperty('NotActedUpon');
+  });
+
   test('whose pods are nobody’s to see', () => {
     const said = judged([{ mode: 'Strict', ports: { '9999': 'Strict' } }], 'unknown');
     expect(told(said)).toEqual({ ...fine, Effective: 'Unknown PodsUnknown' });

@@ -18,6 +18,7 @@ export const conditionTypes = [
   'BelowMinimum',
   'MinimumIgnored',
   'Expired',
+  'NotActedUpon',
   'PortNotFound',
   'PortIsServicePort',
 ] as const;
@@ -50,6 +51,8 @@ export const policyReasons = [
   'MinimumOfMesh',
   'NotMeshWide',
   'EntriesExpired',
+  /** A part of the spec that this version does nothing about. */
+  'NotThereYet',
   'NotDeclared',
   'PortIsServicePort',
 ] as const;
@@ -124,6 +127,7 @@ export function judge(policy: Policy, sight: Sight): Judgement {
     ...(unheard ? [] : belowMinimum(policy, heard, now)),
     ...minimumIgnored(policy, sight),
     ...expired(policy, now),
+    ...(sight.proxies === undefined ? [] : notActedUpon(policy, now)),
     ...(unheard || selected === undefined || selected.length === 0 ? [] : strayPorts(policy, selected, sight)),
   ];
   const ends = [...policy.ports.map(({ until }) => until), ...policy.exceptionsUntil].filter((until) => until > now);
@@ -247,6 +251,26 @@ function expired(policy: Policy, now: number): Verdict[] {
   if (over.length === 0) return [];
   const message = `entries have ended and have no effect: ${over.join(', ')}. Take them out, or write a later until`;
   return [{ type: 'Expired', status: 'True', reason: 'EntriesExpired', message }];
+}
+
+/** Whoever relies on it has to know: otherwise somebody is cut off in silence. Without sidecars nothing is acted upon, and `Enforced` says that. */
+function notActedUpon(policy: Policy, now: number): Verdict[] {
+  const strict = policy.mode === 'Strict' || live(policy, now).some(({ mode }) => mode === 'Strict');
+  const parts = [
+    ...(policy.exceptionsUntil.some((until) => until > now)
+      ? [
+          'exceptions: peers without a certificate are refused by Strict ports all the same; give these ports the mode Permissive',
+        ]
+      : []),
+    ...(strict && policy.guarded
+      ? [
+          'guard: a change to Strict waits for sidecars alone, and cuts off whoever still speaks plaintext; look for such peers first',
+        ]
+      : []),
+  ];
+  if (parts.length === 0) return [];
+  const message = `this version of the operator does nothing about ${parts.join('. Nor about ')}`;
+  return [{ type: 'NotActedUpon', status: 'True', reason: 'NotThereYet', message }];
 }
 
 function strayPorts(policy: Policy, selected: NonNullable<Sight['pods']>, { meant, now }: Sight): Verdict[] {

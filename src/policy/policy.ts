@@ -28,6 +28,8 @@ export interface Policy {
   readonly ports: readonly PortRule[];
   /** When each entry of spec.exceptions ends (ms), in their order; Infinity: never. */
   readonly exceptionsUntil: readonly number[];
+  /** Whether a change to Strict is to wait until nobody speaks plaintext. */
+  readonly guarded: boolean;
 }
 
 /** @throws RangeError where a time in it cannot be read, which the schema refuses. */
@@ -49,6 +51,7 @@ export function readPolicy({ metadata, spec }: MTLSPolicy): Policy {
       until: endOf(until),
     })),
     exceptionsUntil: (spec.exceptions ?? []).map(({ until }) => endOf(until)),
+    guarded: spec.guard.mode === 'Enforce',
   };
 }
 
