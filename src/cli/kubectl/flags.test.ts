@@ -40,6 +40,22 @@ describe('the command line of kubectl mtls', () => {
     expect(parsed('explain', 'pod', 'web')).toMatchObject({ subject: { name: 'web' } });
   });
 
+  test('knows which pods proxies is about', () => {
+    expect(parsed('proxies')).toMatchObject({ namespace: undefined, allNamespaces: false, name: undefined });
+    expect(parsed('proxies', '-A', '-o', 'wide')).toMatchObject({ allNamespaces: true, output: 'wide' });
+    expect(parsed('proxies', '-n', 'shop', 'web-1')).toMatchObject({ namespace: 'shop', name: 'web-1' });
+  });
+
+  test('knows where check looks for the operator', () => {
+    expect(parsed('check', '--operator-namespace', 'mesh')).toEqual({
+      command: 'check',
+      kubeconfig: undefined,
+      context: undefined,
+      operatorNamespace: 'mesh',
+      output: 'text',
+    });
+  });
+
   test.each([[[]], [['--help']], [['help']], [['explain', '-h']]])('prints help for %j', (args) => {
     expect(parsePluginFlags(args)).toBe('help');
   });
@@ -57,6 +73,15 @@ describe('the command line of kubectl mtls', () => {
     ['a port that is no name', ['explain', 'pod/web', '-p', 'Http!'], '--port is "Http!"'],
     ['a format there is not', ['explain', 'pod/web', '-o', 'yaml'], '--output is "yaml"'],
     ['a namespace that is none', ['explain', 'pod/web', '-n', 'a/b'], '--namespace is "a/b"'],
+    ['all namespaces to explain', ['explain', 'pod/web', '-A'], '--all-namespaces is not for explain'],
+    ['a port of proxies', ['proxies', '-p', '80'], '--port is not for proxies'],
+    ['two names of proxies', ['proxies', 'a', 'b'], 'the name of one pod at most'],
+    ['a kind with the name of a pod', ['proxies', 'pod/web'], 'without its kind'],
+    ['all namespaces and one', ['proxies', '-A', '-n', 'shop'], '--all-namespaces is for all pods'],
+    ['all namespaces and one pod', ['proxies', '-A', 'web'], '--all-namespaces is for all pods'],
+    ['a namespace to check', ['check', '-n', 'shop'], '--namespace is not for check'],
+    ['something to check', ['check', 'webhook'], 'check looks at everything'],
+    ['a wide check', ['check', '-o', 'wide'], '--output is "wide": give text or json'],
     ['an unknown flag', ['explain', 'pod/web', '--all'], '--all'],
   ])('refuses %s', (_, args, message) => {
     expect(() => parsePluginFlags(args)).toThrow(CliError);
