@@ -1,0 +1,4 @@
+package main
+
+func load(file string, urls []string) error { return nil }
+func control(c string) (string, error) { return "", nil }
