@@ -44,6 +44,10 @@ func serveGRPC(listener net.Listener) error {
 	return server.Serve(listener)
 }
 
+func keepGRPC(ctx context.Context, open dial, address string) (conversation, error) {
+	return openGRPC(ctx, open, address)
+}
+
 func talkGRPC(ctx context.Context, open dial, address, payload string) (string, error) {
 	conversation, err := openGRPC(ctx, open, address)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 const usage = `usage: talk serve                                        serves every protocol at its port
        talk ask <protocol>://<host:port> <payload>      says the payload once, and prints what came of it
        talk load <file> <protocol>://<host:port>...     talks all the while over new connections, and over some that it keeps
-       talk control <command>                           tells the load beside it: keep, report`
+       talk control <command>                           tells the load beside it: renew, report`
 
 func main() {
 	if len(os.Args) < 2 {

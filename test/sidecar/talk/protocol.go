@@ -23,17 +23,24 @@ type protocol struct {
 	serve func(net.Listener) error
 	// talk opens one connection, says the payload and returns `heard <payload>`, which is what the server has to say.
 	talk func(ctx context.Context, open dial, address, payload string) (string, error)
+	// keep opens one connection on which one can say more than once.
+	keep func(ctx context.Context, open dial, address string) (conversation, error)
+}
+
+type conversation interface {
+	say(payload string) (string, error)
+	close()
 }
 
 var protocols = map[string]protocol{
 	"http1":     {port: "8080", serve: serveHTTP, talk: talkHTTP1},
 	"http2":     {port: "8080", talk: talkHTTP2},
 	"websocket": {port: "8080", talk: talkWebSocket},
-	"grpc":      {port: "8081", serve: serveGRPC, talk: talkGRPC},
+	"grpc":      {port: "8081", serve: serveGRPC, talk: talkGRPC, keep: keepGRPC},
 	"tcp":       {port: "9000", serve: serveTCP, talk: talkTCP},
-	"lines":     {port: "9001", serve: serveLines, talk: talkLines},
+	"lines":     {port: "9001", serve: serveLines, talk: talkLines, keep: keepLines},
 	"tls":       {port: "9443", serve: serveTLS, talk: talkTLS},
-	"greeter":   {port: "2525", serve: serveGreeter, talk: talkGreeter},
+	"greeter":   {port: "2525", serve: serveGreeter, talk: talkGreeter, keep: keepGreeter},
 }
 
 func heard(payload string) string { return "heard " + payload }
@@ -59,14 +66,12 @@ func converse(one protocol, address, payload string) (string, error) {
 	defer cancel()
 	var last atomic.Pointer[observed]
 	answer, err := one.talk(ctx, func(ctx context.Context, address string) (net.Conn, error) {
-		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		seen, err := observe(ctx, address)
 		if err != nil {
 			return nil, err
 		}
-		seen := &observed{TCPConn: connection.(*net.TCPConn)}
-		deadline, _ := ctx.Deadline()
 		last.Store(seen)
-		return seen, connection.SetDeadline(deadline)
+		return seen, seen.SetDeadline(time.Now().Add(patience))
 	}, address, payload)
 	if seen := last.Load(); err != nil && seen != nil && seen.refused.Load() {
 		return "", errRefused
@@ -78,6 +83,14 @@ func converse(one protocol, address, payload string) (string, error) {
 type observed struct {
 	*net.TCPConn
 	any, refused atomic.Bool
+}
+
+func observe(ctx context.Context, address string) (*observed, error) {
+	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &observed{TCPConn: connection.(*net.TCPConn)}, nil
 }
 
 func (seen *observed) Read(bytes []byte) (int, error) {

@@ -93,12 +93,26 @@ func answerLines(connection net.Conn) {
 }
 
 func talkLines(ctx context.Context, open dial, address, payload string) (string, error) {
+	return sayOnce(ctx, keepLines, open, address, payload)
+}
+
+func keepLines(ctx context.Context, open dial, address string) (conversation, error) {
 	connection, err := open(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return newLines(connection), nil
+}
+
+func sayOnce(
+	ctx context.Context, keep func(context.Context, dial, string) (conversation, error), open dial, address, payload string,
+) (string, error) {
+	one, err := keep(ctx, open, address)
 	if err != nil {
 		return "", err
 	}
-	defer connection.Close()
-	return newLines(connection).say(payload)
+	defer one.close()
+	return one.say(payload)
 }
 
 // serveGreeter speaks first, and waits for whoever is silent.
@@ -112,16 +126,20 @@ func serveGreeter(listener net.Listener) error {
 const greeting = "220 well met"
 
 func talkGreeter(ctx context.Context, open dial, address, payload string) (string, error) {
+	return sayOnce(ctx, keepGreeter, open, address, payload)
+}
+
+func keepGreeter(ctx context.Context, open dial, address string) (conversation, error) {
 	connection, err := open(ctx, address)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	defer connection.Close()
-	lines := newLines(connection)
-	if err := lines.greeted(); err != nil {
-		return "", err
+	one := newLines(connection)
+	if err := one.greeted(); err != nil {
+		one.close()
+		return nil, err
 	}
-	return lines.say(payload)
+	return one, nil
 }
 
 type lines struct {
