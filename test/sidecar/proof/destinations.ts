@@ -1,5 +1,5 @@
 /** By what names and addresses a pod of the mesh is reached, and what becomes of those at which there is nobody. */
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { MESHED, PLAIN } from '../installation.ts';
 import { Pods } from '../pods.ts';
 import { outcomeOf, type Speaker } from './clients.ts';

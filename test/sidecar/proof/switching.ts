@@ -55,7 +55,7 @@ export function switching(town: () => Town): void {
     await kubectl('get', 'wcert', '-o', 'jsonpath={range .items[*]}{.metadata.name}={.status.revision} {end}');
 
   /** What happens meanwhile, by the round in which it begins. */
-  const meanwhile: ReadonlyMap<number, () => Promise<unknown>> = new Map([
+  const meanwhile = new Map<number, () => Promise<unknown>>([
     [3, () => kubectl('annotate', 'wcert', '--all', `${annotations.renewAt}=${new Date().toISOString()}`)],
     [8, () => restart('deployment/crowd')],
     [14, () => restart('deployment/rolled')],
