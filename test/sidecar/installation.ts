@@ -99,7 +99,8 @@ export class Installation implements AsyncDisposable {
     const words = ['rollout', 'status', workload, '-n', namespace, '--timeout=120s'];
     await this.cluster.kubectl(words).catch(async (error: unknown) => {
       const label = `app=${workload.split('/')[1]}`;
-      const said = await this.cluster.kubectl(['describe', 'pods', '-n', namespace, '-l', label]);
+      // Where pods are refused only those who would make them say so.
+      const said = await this.cluster.kubectl(['describe', 'replicasets,pods', '-n', namespace, '-l', label]);
       throw new Error(`${workload} is not rolled out: ${said.slice(-6_000)}`, { cause: error });
     });
   }

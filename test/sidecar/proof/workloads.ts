@@ -16,7 +16,7 @@ export const ports = {
   annotated: 3307,
 } as const;
 
-const annotations = { 'mtls-operator.io/server-first-ports': `${ports.annotated},greeter` };
+const speaksFirst = { 'mtls-operator.io/server-first-ports': `${ports.annotated},greeter` };
 
 interface Place {
   readonly namespace: string;
@@ -120,5 +120,6 @@ function deployment(place: Place, replicas: number, containers: readonly object[
 function replicated({ name }: Place, replicas: number, containers: readonly object[], more: object = {}): object {
   const labels = { app: name };
   const spec = { serviceAccountName: name, terminationGracePeriodSeconds: 10, containers, ...more };
+  const annotations = containers.includes(serving) ? speaksFirst : {};
   return { replicas, selector: { matchLabels: labels }, template: { metadata: { labels, annotations }, spec } };
 }
