@@ -72,10 +72,7 @@ export class Installation implements AsyncDisposable {
     ].flatMap((value) => ['--set', value]);
     const words = ['install', 'mtls-operator', chartDirectory, '-n', OPERATOR_NAMESPACE, '--wait', '--timeout=3m'];
     await this.#helm(...words, ...values).catch(async (error: unknown) => {
-      const pods = await this.cluster.kubectl(['describe', 'pods', '-n', OPERATOR_NAMESPACE]);
-      const all = ['-l', 'app.kubernetes.io/instance=mtls-operator', '--tail=20', '--prefix'];
-      const logs = await this.cluster.kubectl(['logs', '-n', OPERATOR_NAMESPACE, ...all]).catch(String);
-      throw new Error(`${String(error)}\n${pods.slice(-6_000)}\n${logs.slice(-6_000)}`);
+      throw new Error(`${String(error)}\n${await this.#operatorsWords()}`);
     });
     await waitFor('the roots in the webhooks', async () => {
       const path = 'jsonpath={.webhooks[*].clientConfig.caBundle}';
@@ -134,8 +131,17 @@ export class Installation implements AsyncDisposable {
       },
       { timeoutMs: 60_000 },
     ).catch((error: unknown) => {
-      throw new Error(`${String(error)}; the policy and the record were ${last}`);
+      const words = await this.#operatorsWords();
+      throw new Error(`${String(error)}; the policy and the record were ${last}; the operator says ${words}`);
     });
+  }
+
+  /** What is wrong with its pods, and what they have logged last. */
+  async #operatorsWords(): Promise<string> {
+    const pods = await this.cluster.kubectl(['describe', 'pods', '-n', OPERATOR_NAMESPACE]);
+    const all = ['-l', 'app.kubernetes.io/instance=mtls-operator', '--tail=30', '--prefix'];
+    const logs = await this.cluster.kubectl(['logs', '-n', OPERATOR_NAMESPACE, ...all]).catch(String);
+    return `${pods.slice(-6_000)}\n${logs.slice(-20_000)}`;
   }
 }
 
