@@ -130,7 +130,7 @@ export class Installation implements AsyncDisposable {
         return done && settledIn(record, mode);
       },
       { timeoutMs: 60_000 },
-    ).catch((error: unknown) => {
+    ).catch(async (error: unknown) => {
       const words = await this.#operatorsWords();
       throw new Error(`${String(error)}; the policy and the record were ${last}; the operator says ${words}`);
     });
