@@ -1,5 +1,5 @@
 /** By what names and addresses a pod of the mesh is reached, and what becomes of those at which there is nobody. */
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MESHED, PLAIN } from '../installation.ts';
 import { Pods } from '../pods.ts';
 import { outcomeOf, type Speaker } from './clients.ts';
@@ -33,6 +33,12 @@ export function destinations(town: () => Town): void {
     await installation.rolledOut(MESHED, 'statefulset/ranked');
     // Whoever spoke plaintext here would be refused.
     await installation.turn('Strict');
+  });
+
+  // Parts that follow need not carry them along.
+  afterAll(async () => {
+    const made = ['deployment/late', 'statefulset/ranked', 'job/report'];
+    await town().installation.cluster.kubectl(['delete', ...made, '--ignore-not-found', '-n', MESHED]);
   });
 
   test.each([
