@@ -36,6 +36,11 @@ export async function findPostgres(progress: Progress = noProgress): Promise<Pro
   );
 }
 
+/** tcpdump, which hears what is on a wire: the machine's own, else Debian's. */
+export async function findTcpdump(progress: Progress = noProgress): Promise<Programs> {
+  return await findPrograms({ package: 'tcpdump', folders: 'usr/bin', program: 'tcpdump' }, progress);
+}
+
 interface Wanted {
   readonly package: string;
   /** Pattern below the root. */
