@@ -1,4 +1,5 @@
 # The operator's image: `docker build -t localhost/mtls-operator:0.1.0 .`
+# That of sidecars' init container: `docker build --target init -t localhost/mtls-operator-init:0.1.0 .`
 # Built twice from the same sources, on the same base images, its own layer is the same to the bit: the versions are pinned in package-lock.json, and the files
 # carry the time of the epoch. There is no HEALTHCHECK: Kubernetes' probes ask /healthz and /readyz.
 
@@ -6,6 +7,8 @@
 ARG BUILD_IMAGE=node:24-bookworm-slim
 # Node without shell, npm or package manager, to run.
 ARG RUNTIME_IMAGE=gcr.io/distroless/nodejs24-debian13:nonroot
+# Debian, to redirect the traffic of a pod to its sidecar.
+ARG INIT_IMAGE=debian:bookworm-slim
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
@@ -19,6 +22,19 @@ RUN node build.ts \
   && cp -R dist/. LICENSE /image/app/ \
   && chmod -R u=rwX,go=rX /image \
   && find /image -exec touch --date=@0 {} +
+
+FROM ${INIT_IMAGE} AS init
+RUN apt-get update -q \
+  && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends iproute2 nftables \
+  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/log/apt /var/log/dpkg.log
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="mtls-operator-init" \
+  org.opencontainers.image.description="Redirects the traffic of a pod to the sidecar of mtls-operator" \
+  org.opencontainers.image.licenses="Apache-2.0" \
+  org.opencontainers.image.version="${VERSION}" \
+  org.opencontainers.image.revision="${REVISION}"
+# What it runs, and as whom, stands in the pod.
 
 FROM ${RUNTIME_IMAGE}
 ARG VERSION=0.1.0

@@ -52,6 +52,7 @@ const usage = `mtls-operator ${version}
   --proxy-api-selector A=B,C=D  labels of its pods, which tell the leader of sidecars
                                 (default: app.kubernetes.io/name=mtls-operator,app.kubernetes.io/component=proxy-api)
   --proxy-api-port PORT         port on which they do (default: 15012)
+  --every-namespace             every namespace is in the mesh unless its label says otherwise (default: no)
   --leader-account NAME         service account of this operator (default: mtls-operator)
   --drain-seconds N             how long sidecars let connections go on of a mode that has ended (default: 15)
   --webhook-configuration NAME  MutatingWebhookConfiguration that gets the roots of the authority (default: ${WEBHOOK_CONFIGURATION})
@@ -83,6 +84,7 @@ const { values } = flagsOf('mtls-operator', {
       default: 'app.kubernetes.io/name=mtls-operator,app.kubernetes.io/component=proxy-api',
     },
     'proxy-api-port': { type: 'string', default: '15012' },
+    'every-namespace': { type: 'boolean', default: false },
     'leader-account': { type: 'string', default: 'mtls-operator' },
     'drain-seconds': { type: 'string', default: '15' },
     'sidecar-retention': { type: 'string', default: '1h' },
@@ -128,6 +130,7 @@ try {
             proxyApiSelector: labelsOf('proxy-api-selector', values['proxy-api-selector']),
             proxyApiPort: number('proxy-api-port', values['proxy-api-port'], 1, 65_535),
             leaderAccount: values['leader-account'],
+            everyNamespace: values['every-namespace'],
             drainSeconds: number('drain-seconds', values['drain-seconds'], 1, 3_600),
             webhookConfiguration: values['webhook-configuration'],
             retention: milliseconds('sidecar-retention', values['sidecar-retention']),

@@ -215,9 +215,12 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     claims: certificateController.claims,
     catalogue,
     isTerminating: (namespace) => namespaces.get(namespace)?.terminating === true,
+    namespaceLabels: (namespace) => namespaces.get(namespace)?.labels,
   });
   namespaces.subscribe(({ key, before, after }) => {
-    if (JSON.stringify(before?.labels) !== JSON.stringify(after?.labels)) certificateController.namespaceChanged(key);
+    if (JSON.stringify(before?.labels) === JSON.stringify(after?.labels)) return;
+    certificateController.namespaceChanged(key);
+    optional.namespaceChanged(key);
   });
   certificates.subscribe(({ before, after }) => {
     // An authority that is being deleted waits for its last user.

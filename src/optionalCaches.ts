@@ -7,6 +7,7 @@ import type { AuthorityCatalogue } from './authority/index.ts';
 import type { CertificateRecord, Claims, SecretRecord } from './certificate/index.ts';
 import {
   decodeWebhooks,
+  HostNetworkPods,
   IdentityController,
   LeaderIdentitySource,
   leaderCertificate,
@@ -56,6 +57,8 @@ export interface MeshOptions {
   readonly leaderAccount: string;
   /** How long sidecars let connections of a mode go on that has ended. */
   readonly drainSeconds: number;
+  /** Every namespace is in the mesh unless its label says otherwise. */
+  readonly everyNamespace: boolean;
   /** How long (ms) the certificate of a service account is kept that no pod with a sidecar has. */
   readonly retention: number;
 }
@@ -77,6 +80,7 @@ export interface OptionalCachesOptions {
   readonly claims: Claims;
   readonly catalogue: AuthorityCatalogue;
   readonly isTerminating: (namespace: string) => boolean;
+  readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
 }
 
 export interface OptionalCaches {
@@ -86,6 +90,8 @@ export interface OptionalCaches {
   run(signal: AbortSignal): Promise<unknown>;
   /** Everything may be different, as after a jump of the clock. */
   wakeAll(): void;
+  /** The labels of a namespace are others. */
+  namespaceChanged(namespace: string): void;
   /** In Prometheus' text format. */
   series(): Generator<string>;
 }
@@ -123,6 +129,7 @@ export function wireOptionalCaches(options: OptionalCachesOptions): OptionalCach
       policy.controller.wakeAll();
       mesh?.rollouts.wakeAll();
     },
+    namespaceChanged: (namespace) => mesh?.onHosts.namespaceChanged(namespace),
     *series() {
       if (inventory !== undefined) yield* inventory.controller.series();
     },
@@ -199,6 +206,12 @@ function wireMesh(
     always: [proxyApiCertificate(proxyApi, clusterDomain), leaderCertificate(namespace, leaderAccount)],
     retention: mesh.retention,
   });
+  const onHosts = new HostNetworkPods({
+    ...options,
+    pods,
+    operatorNamespace: namespace,
+    everyNamespace: mesh.everyNamespace,
+  });
   const webhooks = new WebhookController({ ...options, configurations });
   const leader = new LeaderIdentitySource({ ...options, namespace, name: leaderSecretName(leaderAccount), secrets });
   const replicas = new Replicas({
@@ -242,11 +255,13 @@ function wireMesh(
     store: records,
   });
   return {
+    onHosts,
     rollouts,
     reflectors: [webhookReflector, recordReflector],
     run: (signal: AbortSignal, podsSynced: Promise<unknown>): Promise<unknown> =>
       Promise.all([
         identities.run(signal, podsSynced),
+        onHosts.run(signal),
         webhooks.run(signal),
         leader.run(signal),
         replicas.run(signal),

@@ -12,8 +12,14 @@ test('the image starts Node with the flags and the environment of build.ts', () 
   for (const [name, value] of Object.entries(operatorEnvironment)) expect(dockerfile).toContain(`${name}=${value}`);
 });
 
-test('the image has the version of the operator', () => {
-  expect(dockerfile).toContain(`\nARG VERSION=${version}\n`);
+test('both images have the version of the operator', () => {
+  expect([...dockerfile.matchAll(/^ARG VERSION=(.*)$/gm)].map(([, value]) => value)).toEqual([version, version]);
+});
+
+test('the image of the operator is what is built where no target is named', () => {
+  const stages = [...dockerfile.matchAll(/^FROM (\S+)(?: AS (\S+))?$/gm)].map(([, base, name]) => [base, name]);
+  expect(stages.at(-1)).toEqual([`\${RUNTIME_IMAGE}`, undefined]);
+  expect(stages).toContainEqual([`\${INIT_IMAGE}`, 'init']);
 });
 
 test('no line of the Dockerfile makes the builder ask a registry for its own syntax', () => {

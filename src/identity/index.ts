@@ -1,5 +1,6 @@
 /** What the mesh needs of certificates: one for each service account with sidecars, one for proxy-api, and the roots in the webhooks. */
 export { IdentityController } from './controller.ts';
+export { type HostNetworkOptions, HostNetworkPods } from './hostNetwork.ts';
 export { LeaderIdentitySource } from './leaderIdentity.ts';
 export {
   leaderCertificate,

@@ -1,7 +1,8 @@
 /** The sidecar: which pods get one, the pod with it, and the webhook that says so to the API server. */
 export { readWishes } from './annotations.ts';
+export { type Asked, asked, type MeshScope, type PodNamespace } from './asked.ts';
 export { containerNames, identitySecretName } from './containers.ts';
-export { type Injection, inject, type PodNamespace, recordOf, type ServerFirstByService } from './inject.ts';
+export { type Injection, inject, recordOf, type ServerFirstByService } from './inject.ts';
 export { type Pod, parsePod } from './pod.ts';
 export { probeRoutes } from './probes.ts';
 export { PROXY_USER, type Redirection, redirectionRules } from './redirection.ts';

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { annotations, labels } from '../api/index.ts';
+import type { PodNamespace } from './asked.ts';
 import { applyPatch, pod, settings, shop } from './builders.fixture.ts';
 import { identitySecretName } from './containers.ts';
-import { type Injection, inject, type PodNamespace, recordOf } from './inject.ts';
+import { type Injection, inject, recordOf } from './inject.ts';
 import type { Pod } from './pod.ts';
 import { probeRoutes } from './probes.ts';
 

@@ -7,16 +7,12 @@ import * as z from 'zod';
 import { annotations, injectionValues, labels } from '../api/index.ts';
 import { isReservedPort } from '../envoy/index.ts';
 import { AnnotationError, readWishes, type Wishes } from './annotations.ts';
+import { type Asked, asked, type PodNamespace } from './asked.ts';
 import { containerNames, initContainer, proxyContainer, proxyVolumes, volumeNames } from './containers.ts';
 import { type Container, type Pod, tcpPorts } from './pod.ts';
 import { type Originals, restoreProbes, rewriteProbes } from './probes.ts';
 import { PROXY_USER } from './redirection.ts';
 import type { InjectionSettings } from './settings.ts';
-
-export interface PodNamespace {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-}
 
 /** Ports of Services that lead to the pod and whose `appProtocol` is of a server that speaks first: container ports, by number or name. */
 export type ServerFirstByService = readonly (number | string)[];
@@ -27,7 +23,7 @@ export type Injection =
   | { readonly action: 'Refuse'; readonly message: string }
   | { readonly action: 'Inject'; readonly patch: readonly PatchOperation[] };
 
-export type LeaveReason = 'NotInMesh' | 'OptedOut' | 'OperatorNamespace' | 'SystemNamespace' | 'HostNetwork';
+export type LeaveReason = Extract<Asked, { asked: false }>['reason'] | 'HostNetwork';
 
 /** RFC 6902; `add` replaces a member that is there. */
 export interface PatchOperation {
@@ -63,18 +59,8 @@ export function inject(
 }
 
 function leftAlone(pod: Pod, namespace: PodNamespace, settings: InjectionSettings): Injection | undefined {
-  const leave = (reason: LeaveReason): Injection => ({ action: 'LeaveAlone', reason });
-  if (namespace.name === settings.operatorNamespace) return leave('OperatorNamespace');
-  // What the cluster itself needs to start.
-  if (namespace.name.startsWith('kube-')) return leave('SystemNamespace');
-  const own = pod.metadata.labels?.[labels.injection];
-  if (own === injectionValues.disabled) return leave('OptedOut');
-  const ofNamespace = namespace.labels[labels.injection];
-  const wanted =
-    own === injectionValues.enabled ||
-    ofNamespace === injectionValues.enabled ||
-    (settings.everyNamespace && ofNamespace !== injectionValues.disabled);
-  if (!wanted) return leave('NotInMesh');
+  const found = asked(pod.metadata.labels ?? {}, namespace, settings);
+  if (!found.asked) return { action: 'LeaveAlone', reason: found.reason };
   if (pod.spec.hostNetwork !== true) return undefined;
   const warning = 'the pod has the network of its host, in which no sidecar can stand between: it stays without one';
   return { action: 'LeaveAlone', reason: 'HostNetwork', warning };

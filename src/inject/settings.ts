@@ -1,11 +1,8 @@
 import type { ProxyResources } from './annotations.ts';
+import type { MeshScope } from './asked.ts';
 
 /** What an installation says about sidecars. */
-export interface InjectionSettings {
-  /** Where the operator is: never injected, since what brings sidecars must start without one. */
-  readonly operatorNamespace: string;
-  /** Every namespace is in the mesh unless it says otherwise; else none is unless it says so. */
-  readonly everyNamespace: boolean;
+export interface InjectionSettings extends MeshScope {
   /** Image of Envoy. */
   readonly proxyImage: string;
   /** Image with nft, ip and a shell. */

@@ -5,7 +5,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { type Log, messageOf } from '../kube/index.ts';
 import { AdmissionError, parseReview, reviewAnswer } from './admission.ts';
-import { type Injection, inject, type PodNamespace, type ServerFirstByService } from './inject.ts';
+import type { PodNamespace } from './asked.ts';
+import { type Injection, inject, type ServerFirstByService } from './inject.ts';
 import type { Pod } from './pod.ts';
 import type { InjectionSettings } from './settings.ts';
 

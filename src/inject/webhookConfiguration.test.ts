@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
+import type { PodNamespace } from './asked.ts';
 import { pod, settings } from './builders.fixture.ts';
-import { inject, type PodNamespace } from './inject.ts';
+import { inject } from './inject.ts';
 import { webhookConfiguration } from './webhookConfiguration.ts';
 
 const requirement = z.object({ key: z.string(), operator: z.enum(['In', 'NotIn']), values: z.array(z.string()) });

@@ -31,6 +31,16 @@ const one = { containerStatuses: [running('main', 1)] };
 const plain = { secret: 'web-mtls', startedAt: at(1), frozenAt: undefined };
 const frozen = { ...plain, frozenAt: at(1) };
 
+test.each([
+  ['has', { hostNetwork: true }, {}, 'u'],
+  ['has not', { hostNetwork: false }, {}, undefined],
+  ['has not, by default', {}, {}, undefined],
+  ['has had, and has ended', { hostNetwork: true }, { phase: 'Failed' }, undefined],
+])('a pod is known by its UID where it %s the network of its host', (_, spec, status, uid) => {
+  const { value } = decodePod({ metadata: { ...metadata, uid: 'u' }, spec, status });
+  expect([value.hostNetworkUid, value.mesh === undefined]).toEqual([uid, 'hostNetwork' in spec && spec.hostNetwork]);
+});
+
 describe('what a pod uses', () => {
   test.each<[string, object, object, readonly object[]]>([
     ['a mounted Secret, which is updated', { volumes, containers: [mounted('main')] }, one, [plain]],

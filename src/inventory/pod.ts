@@ -27,6 +27,8 @@ export interface PodRecord {
   readonly shape: PodShape | undefined;
   /** Its place in the mesh; undefined where it has ended, or has the network of its host. */
   readonly mesh: MeshPod | undefined;
+  /** UID of a pod that has the network of its host and has not ended; there of no other. */
+  readonly hostNetworkUid?: string;
 }
 
 export interface PodShape {
@@ -46,11 +48,13 @@ export function decodePod(object: unknown): { key: string; value: PodRecord } {
   const metadata = asRecord(rawMetadata);
   const namespace = intern(asString(metadata['namespace']));
   const ended = hasEnded(status);
+  const onHost = !ended && isRecord(spec) && spec['hostNetwork'] === true;
   const value: PodRecord = {
     resourceVersion: asString(metadata['resourceVersion']),
     uses: usesOf(spec, status),
     shape: ended ? undefined : { namespace, labels: stringMap(metadata['labels']), ports: portsOf(spec) },
     mesh: ended ? undefined : meshPodOf(pod),
+    ...(onHost && { hostNetworkUid: stringAt(metadata, 'uid') ?? '' }),
   };
   return { key: `${namespace}/${asString(metadata['name'])}`, value };
 }

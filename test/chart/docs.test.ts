@@ -9,6 +9,7 @@ import { type Cluster, startCluster } from '../cluster/index.ts';
 import { type Dockerd, startDockerd } from '../docker/dockerd.ts';
 import { docker } from '../docker/machine.ts';
 import { loadBases } from '../image/bases.ts';
+import { loadInitBase } from '../image/initImage.ts';
 import { type CommandLine, commandLine } from '../support/commandLine.ts';
 import { helmProgram } from '../support/helm.ts';
 import { type Block, fencedBlocks, inlineCode, linkedFiles } from '../support/markdown.ts';
@@ -60,6 +61,7 @@ describe('with helm', () => {
   beforeAll(async () => {
     dockerd = await startDockerd({ progress: printProgress });
     await loadBases(dockerd, printProgress);
+    await loadInitBase(dockerd, printProgress);
     const variables = { DOCKER_HOST: dockerd.host, DOCKER_BUILDKIT: '1' };
     place = await makePlace({ helm: await helmProgram(printProgress), docker }, variables);
   });

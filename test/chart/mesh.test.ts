@@ -8,7 +8,7 @@ import { webhookConfiguration } from '../../src/inject/webhookConfiguration.ts';
 import { parseProxyApiFlags } from '../../src/proxyApi/flags.ts';
 import { version } from '../../src/version.ts';
 import { CommandError } from '../support/command.ts';
-import { type Helm, helmFor } from '../support/helm.ts';
+import { chartDirectory, type Helm, helmFor } from '../support/helm.ts';
 import { containerSchema, NAMESPACE, objectsIn, type RenderedObject, render } from './chart.ts';
 
 let home: string;
@@ -135,6 +135,15 @@ test('without mesh.enabled nothing is rendered for sidecars, whatever else is se
   expect(objects.filter(({ metadata }) => metadata.name.includes('proxy-api'))).toEqual([]);
   expect(objects.map(({ kind }) => kind)).not.toContain('MutatingWebhookConfiguration');
   expect(JSON.stringify(objects)).not.toContain('--mesh');
+});
+
+test.each([
+  ['which namespaces get sidecars', [], 'kubectl label namespace shop mtls-operator.io/injection=enabled'],
+  ['that all do', ['--set', 'mesh.everyNamespace=true'], 'in every namespace that does not say otherwise'],
+  ['which image nodes need besides', [], `Nor can localhost/mtls-operator-init:${version}`],
+])('the notes say %s', async (_, args, text) => {
+  const words = ['install', 'mtls-operator', chartDirectory, '-n', NAMESPACE, '--dry-run=client', ...enabled, ...args];
+  expect((await helm(...words)).split('NOTES:')[1]).toContain(text);
 });
 
 test('with a network policy the controller still reaches proxy-api, which tells it of sidecars', async () => {

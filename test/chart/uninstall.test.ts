@@ -1,13 +1,17 @@
 // Uninstalling a release with sidecars, by the real helm on a real control plane. There is no node: what the hook's Job would start runs beside it, with a token of its service account, and the
 // pod is told how it ended.
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { makeGuardedDirectory } from '../cluster/guardian.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { CommandError, run } from '../support/command.ts';
-import { chartDirectory, type Helm, helmFor } from '../support/helm.ts';
+import { type CommandLine, commandLine } from '../support/commandLine.ts';
+import { chartDirectory, type Helm, helmFor, helmProgram } from '../support/helm.ts';
+import { fencedBlocks } from '../support/markdown.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { containerSchema, NAMESPACE } from './chart.ts';
 
@@ -131,6 +135,12 @@ const releaseStatus = async (): Promise<string> =>
     .object({ info: z.object({ status: z.string() }) })
     .parse(JSON.parse(await helm('status', 'mtls-operator', '-n', NAMESPACE, '-o', 'json'))).info.status;
 
+async function makeShell(): Promise<CommandLine & AsyncDisposable> {
+  const guarded = await makeGuardedDirectory(tmpdir(), 'mtls-operator-docs-');
+  const shell = commandLine(guarded.path, cluster, { helm: await helmProgram() });
+  return { ...shell, [Symbol.asyncDispose]: () => guarded.remove() };
+}
+
 const auditSchema = z.object({ verb: z.string(), requestURI: z.string(), user: z.object({ username: z.string() }) });
 
 /** What the account of the hook has asked of the API server. */
@@ -216,6 +226,28 @@ describe('a release with sidecars', () => {
     const { hook } = await refused();
     expect(hook).toEqual({ code: 2, said: expect.stringContaining('is not known: pods of all namespaces may not be') });
   });
+});
+
+test('what docs/install.md says takes a namespace out of the mesh, and the release off the cluster', async () => {
+  await using shell = await makeShell();
+  const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'install.md'), 'utf8');
+  const [, rest = ''] = text.split('## Uninstall with sidecars\n');
+  const [takeOut, away, ...others] = fencedBlocks(rest);
+  expect(others).toEqual([]);
+  await install();
+  const pod = { containers: [{ name: 'main', image: 'registry.invalid/none' }] };
+  const template = { metadata: { labels: { app: 'web' } }, spec: pod };
+  const spec = { selector: { matchLabels: { app: 'web' } }, template };
+  const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web', namespace: 'shop' }, spec };
+  await cluster.kubectl(['create', '-f', '-'], { input: JSON.stringify(deployment) });
+  await shell.run(takeOut?.text ?? '');
+  const label = ['get', 'namespace', 'shop', '-o', 'jsonpath={.metadata.labels.mtls-operator\\.io/injection}'];
+  expect(await cluster.kubectl(label)).toBe('disabled');
+  const annotation = 'jsonpath={.spec.template.metadata.annotations.kubectl\\.kubernetes\\.io/restartedAt}';
+  expect(await cluster.kubectl(['get', 'deployment', 'web', '-n', 'shop', '-o', annotation])).not.toBe('');
+  await Promise.all([shell.run(away?.text ?? ''), actAsNode()]);
+  expect(await parts()).toEqual([]);
+  await cluster.kubectl(['delete', 'deployment', 'web', '-n', 'shop']);
 });
 
 test('a release without sidecars is uninstalled without a hook', async () => {

@@ -138,6 +138,34 @@ describe('a pod in a namespace that asked for the mesh', () => {
   });
 });
 
+test.each([
+  ['secured', {}, 'namespace secured enforces Pod Security restricted, which refuses NET_ADMIN'],
+  ['shop', { runAsUser: 1337 }, 'container main runs as user 1337'],
+])('whoever looks at a Deployment in %s finds why it has no pods', async (namespace, securityContext, message) => {
+  const metadata = { name: 'web', namespace };
+  const matchLabels = { app: 'web' };
+  const container = { name: 'main', image: 'registry.invalid/none', securityContext };
+  const template = { metadata: { labels: matchLabels }, spec: { containers: [container] } };
+  await apply({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata,
+    spec: { replicas: 1, selector: { matchLabels }, template },
+  });
+  const described = () => cluster.kubectl(['describe', 'replicaset', '-n', namespace, '-l', 'app=web']);
+  const said = await waitFor('the event of the ReplicaSet', async () => {
+    const text = await described();
+    return text.includes('FailedCreate') && text;
+  });
+  expect(said).toMatch(/Warning +FailedCreate .*admission webhook "namespace.injection.mtls-operator.io" denied/);
+  expect(said).toContain(message);
+  const condition = 'jsonpath={.status.conditions[?(@.type=="ReplicaFailure")].message}';
+  const condensed = await waitFor('the condition of the Deployment', () =>
+    cluster.kubectl(['get', 'deployment', 'web', '-n', namespace, '-o', condition]),
+  );
+  expect(condensed).toContain(message);
+});
+
 test('a pod elsewhere is left as it is, unless it asks', async () => {
   expect(await create('web', 'plain')).not.toContain('mtls-proxy');
   const metadata = { labels: { [labels.injection]: 'enabled' } };

@@ -9,6 +9,7 @@ import type { Cluster } from '../cluster/index.ts';
 import { operatorImage } from '../image/operatorImage.ts';
 import { makeProbeImage, type Node, probeImage, startClusterWithNode } from '../node/index.ts';
 import { initImage, makeInitImage, makeProxyImage, proxyImage } from '../node/sidecarImages.ts';
+import { CommandError } from '../support/command.ts';
 import { chartDirectory, type Helm, helmFor } from '../support/helm.ts';
 import { OPERATOR_NAMESPACE } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
@@ -96,6 +97,16 @@ function workload(namespace: string, name: string, replicas: number): object[] {
       },
     },
   ];
+}
+
+async function failure(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof CommandError) return error.output;
+    throw error;
+  }
+  throw new Error('it succeeded');
 }
 
 async function podNames(namespace: string, app: string): Promise<string[]> {
@@ -332,5 +343,59 @@ describe('pods of a labelled namespace', () => {
       await visiting;
     }
     expect(answers.filter((answer) => !answer.includes('/constant'))).toEqual([]);
+  });
+});
+
+describe('helm uninstall', () => {
+  const uninstall = (...more: readonly string[]) =>
+    helm('uninstall', 'mtls-operator', '-n', OPERATOR_NAMESPACE, '--wait', '--timeout=2m', ...more);
+
+  test('is refused while pods have a sidecar, and helm itself says which and what to do', async () => {
+    const said = await failure(uninstall());
+    expect(said).toContain('3 pods have a sidecar');
+    expect(said).toMatch(/^ {2}shop: 3$/m);
+    expect(said).toContain('helm uninstall mtls-operator -n mtls-system --no-hooks');
+    for (const name of ['mtls-operator-controller', 'mtls-operator-proxy-api'])
+      await rolledOut(OPERATOR_NAMESPACE, name);
+    const cart = await visitor(shop(), 'shop', 'cart');
+    expect(await cart('http://web/hello')).toContain('/hello');
+  });
+
+  test('where it is forced, leaves sidecars as they are, and new pods without one, which Strict ones refuse', async () => {
+    await uninstall('--no-hooks');
+    const [cart, stranger] = [await visitor(shop(), 'shop', 'cart'), await visitor(outside(), 'outside', 'stranger')];
+    expect(await cart('http://web/hello')).toContain('/hello');
+    expect(await stranger('http://web.shop/hello')).toBe('closed');
+    await create(...workload('shop', 'late', 1));
+    await rolledOut('shop', 'late');
+    const [late = ''] = await podNames('shop', 'late');
+    expect((await shop().get(late)).of('mtls-proxy')).toBeUndefined();
+    expect(await shop().visit(late, 'http://web/hello')).toBe('closed');
+  });
+
+  test('can be taken back: an operator that is installed again goes on with the same sidecars', async () => {
+    await helm(
+      'install',
+      'mtls-operator',
+      chartDirectory,
+      '-n',
+      OPERATOR_NAMESPACE,
+      '--wait',
+      '--timeout=3m',
+      ...values,
+    );
+    await apply('Permissive');
+    await enforced('Permissive');
+    const [late = ''] = await podNames('shop', 'late');
+    expect(await shop().visit(late, 'http://web/hello')).toContain('/hello');
+  });
+
+  test('goes through when no pod has a sidecar any more', async () => {
+    await cluster.kubectl(['label', 'namespace', 'shop', 'mtls-operator.io/injection=disabled', '--overwrite']);
+    await cluster.kubectl(['rollout', 'restart', 'deployment', '-n', 'shop']);
+    for (const name of ['web', 'cart', 'late']) await rolledOut('shop', name);
+    await uninstall();
+    const cart = await visitor(shop(), 'shop', 'cart');
+    expect(await cart('http://web/hello')).toContain('/hello');
   });
 });
