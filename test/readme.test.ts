@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { isFreeDnsName } from '../src/authority/index.ts';
 import { startController } from './chart/chart.ts';
 import { type GuardedDirectory, makeGuardedDirectory } from './cluster/guardian.ts';
 import { type Cluster, startCluster } from './cluster/index.ts';
@@ -109,6 +110,15 @@ describe('the text', () => {
   test('links to files that exist', () => {
     const missing = linkedFiles(readme).filter((file) => !existsSync(join(root, file)));
     expect(missing).toEqual([]);
+  });
+
+  test('calls those names free that are', () => {
+    const free = /Free to a namespace are[\s\S]*?Everything else/.exec(readme)?.[0] ?? '';
+    const named = inlineCode(free).filter((code) => /^[a-z0-9-]+\.[a-z0-9.-]+$/.test(code));
+    const isFree = (name: string): boolean =>
+      isFreeDnsName(name, /\borders\b/.test(name) ? 'orders' : 'shop', 'cluster.local');
+    expect(named.filter((name) => !isFree(name))).toEqual(['web.shop']);
+    expect(named.length).toBeGreaterThan(4);
   });
 
   test('explains every reason of a condition, and no other', () => {

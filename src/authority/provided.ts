@@ -78,7 +78,7 @@ export function readProvided(
     if (!certificate.isCa || !canSign(certificate)) {
       return problem(
         'NotACa',
-        `has a first certificate (${certificate.subject}) that may not sign: put the certificate of a CA first, one with CA:TRUE and keyCertSign`,
+        `has a first certificate (${certificate.subject}) that may not sign: put the certificate of a CA first, one with CA:TRUE and, if it has a key usage, keyCertSign in it`,
       );
     }
     const roots =

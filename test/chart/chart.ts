@@ -1,5 +1,6 @@
 /** What the tests of the chart share: value sets, renderings, and what the Deployment would start. */
 import { readdirSync } from 'node:fs';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
@@ -19,6 +20,28 @@ export const NAMESPACE = 'mtls-system';
 /** The chart as `helm install mtls-operator … -n mtls-system` would send it, its hooks included. */
 export function render(helm: Helm, ...args: readonly string[]): Promise<string> {
   return helm('template', 'mtls-operator', chartDirectory, '-n', NAMESPACE, ...args);
+}
+
+/** The chart as the next version may be: another image, a kind with one more short name and other descriptions, one more permission. @returns its directory */
+export async function nextChart(directory: string): Promise<string> {
+  const next = join(directory, 'next');
+  await cp(chartDirectory, next, { recursive: true });
+  const edits = [
+    ['Chart.yaml', 'appVersion: 0.1.0', 'appVersion: 0.2.0'],
+    ['templates/kinds/workloadcertificates.yaml', 'shortNames: [wcert]', 'shortNames: [wcert, nextcert]'],
+    ['templates/kinds/workloadcertificates.yaml', 'How long a certificate lives', 'For how long a certificate lives'],
+    [
+      'templates/_rules.tpl',
+      'verbs: [get, list, watch, create, patch]',
+      'verbs: [get, list, watch, create, patch, update]',
+    ],
+  ] as const;
+  for (const [file, from, to] of edits) {
+    const text = await readFile(join(next, file), 'utf8');
+    if (!text.includes(from)) throw new Error(`${file} does not say ${from}`);
+    await writeFile(join(next, file), text.replace(from, to));
+  }
+  return next;
 }
 
 const objectSchema = z.looseObject({

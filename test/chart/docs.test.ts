@@ -16,13 +16,16 @@ import { type Block, fencedBlocks, inlineCode, linkedFiles } from '../support/ma
 import type { OperatorProcess } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
-import { startController } from './chart.ts';
+import { nextChart, startController } from './chart.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const docs = join(root, 'docs');
 const read = (name: string): string => readFileSync(join(docs, name), 'utf8');
 const install = read('install.md');
 const upgrade = read('upgrade.md');
+
+/** What stands before the first section. */
+const preamble = (markdown: string): string => markdown.slice(0, markdown.indexOf('\n## '));
 
 /** The blocks of one section, by its heading. */
 function section(markdown: string, heading: string): Block[] {
@@ -87,11 +90,15 @@ describe('with helm', () => {
     ...section(install, 'The image'),
     ...section(install, 'The operator'),
     ...section(install, 'For some namespaces only'),
-    ...fencedBlocks(upgrade),
+    ...fencedBlocks(preamble(upgrade)),
   ];
 
   test.each(titled(inOrder))('$title', async ({ text }) => {
     await follow(text);
+    if (text.includes('namespaces=')) {
+      const bound = ['get', 'rolebinding', 'mtls-operator-served', '-n', 'bank', '--ignore-not-found', '-o', 'name'];
+      expect((await place.cluster.kubectl(bound)) !== '').toBe(text.includes('bank'));
+    }
     if (!text.startsWith('helm install')) return;
     const trustDomain = ['get', 'mca', 'default', '-o', 'jsonpath={.spec.trustDomain}'];
     expect(await place.cluster.kubectl(trustDomain)).toBe('prod.example.com');
@@ -109,12 +116,74 @@ describe('with helm', () => {
     expect(await place.cluster.kubectl(['get', 'mca', 'second', '-o', 'jsonpath={.metadata.finalizers}'])).not.toBe('');
   });
 
+  const certificate = (name: string): string =>
+    JSON.stringify({
+      apiVersion: 'mtls-operator.io/v1alpha1',
+      kind: 'WorkloadCertificate',
+      metadata: { name, namespace: 'shop' },
+      spec: { secretName: name, dnsNames: [`${name}.shop.svc`] },
+    });
+  const issue = async (name: string): Promise<void> => {
+    await place.cluster.kubectl(['apply', '-f', '-'], { input: certificate(name) });
+    await place.cluster.kubectl(['wait', '--for=condition=Ready', `wcert/${name}`, '-n', 'shop', '--timeout=60s']);
+  };
+  const leaves = (): Promise<string> => place.cluster.kubectl(['get', 'secret', '-n', 'shop', '-o', 'name']);
+
+  test('a workload has a certificate', async () => {
+    await issue('web');
+    expect(await leaves()).toBe('secret/web\n');
+  });
+
   test.each(titled(section(install, 'Uninstall')))('$title', ({ text }) => follow(text));
 
   test('nothing of it is left at the end', async () => {
     expect(await place.cluster.kubectl(['get', 'crd', '-o', 'name'])).toBe('');
     const namespace = ['get', 'namespace', 'mtls-system', '--ignore-not-found', '-o', 'name'];
     await waitFor('the namespace to be gone', async () => (await place.cluster.kubectl(namespace)) === '');
+    expect(await leaves()).toBe('');
+  });
+
+  test('a new installation issues', async () => {
+    for (const { text } of section(install, 'The operator')) await follow(text);
+    await issue('web');
+  });
+});
+
+describe('from kubectl apply to helm', () => {
+  let place: Place;
+  let operator: OperatorProcess | undefined;
+
+  beforeAll(async () => {
+    place = await makePlace({ helm: await helmProgram(printProgress) });
+  });
+
+  afterAll(async () => {
+    await operator?.stop();
+    await place?.[Symbol.asyncDispose]();
+  });
+
+  test('the release takes over what the files have installed, and can change it from then on', async () => {
+    const { cluster, guarded, shell } = place;
+    await shell.run(section(install, 'Without Helm')[0]?.text ?? '');
+    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
+    const helm = 'helm install mtls-operator charts/mtls-operator -n mtls-system';
+    await expect(shell.run(helm)).rejects.toThrow('exists and cannot be imported into the current release');
+    for (const { text } of section(upgrade, 'From kubectl apply to Helm')) await shell.run(text);
+    operator = await startController(cluster);
+    await cluster.kubectl(['wait', '--for=condition=Ready', 'mca/default', '--timeout=60s']);
+    await shell.run(`helm upgrade mtls-operator ${await nextChart(guarded.path)} -n mtls-system`);
+    const explained = ['explain', 'wcert.spec.duration'];
+    await waitFor('the new kind', async () => (await cluster.kubectl(explained)).includes('For how long'));
+  });
+
+  test('what kubectl apply has changed beside a release is mended by the first command', async () => {
+    const { guarded, shell } = place;
+    await shell.run('kubectl apply -f crds/');
+    const next = `helm upgrade mtls-operator ${join(guarded.path, 'next')} -n mtls-system`;
+    await expect(shell.run(next)).rejects.toThrow('kubectl-client-side-apply');
+    const [first = ''] = section(upgrade, 'From kubectl apply to Helm')[0]?.text.split('\n') ?? [];
+    await shell.run(first.replace(/ -f \S+rbac\.yaml/, ''));
+    await shell.run(next);
   });
 });
 

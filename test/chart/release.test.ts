@@ -1,17 +1,17 @@
 // The life of a release on a real control plane. There is no node here: what the Deployment would start runs beside it, with a token of the chart's service
 // account and nothing else, so that what works here works with the permissions of the chart.
 import { X509Certificate } from 'node:crypto';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { CommandError } from '../support/command.ts';
 import { chartDirectory, type Helm, helmFor } from '../support/helm.ts';
 import type { OperatorProcess } from '../support/operator.ts';
 import { waitFor } from '../support/waitFor.ts';
-import { NAMESPACE, startController } from './chart.ts';
+import { NAMESPACE, nextChart, startController } from './chart.ts';
 
 let cluster: Cluster;
 let home: string;
@@ -173,15 +173,7 @@ describe('a release for the whole cluster, from install to reinstall', () => {
   });
 
   test('upgrade: another version brings its values and its kinds', async () => {
-    const next = join(home, 'next');
-    await cp(chartDirectory, next, { recursive: true });
-    const edit = async (file: string, from: string, to: string): Promise<void> => {
-      const text = await readFile(join(next, file), 'utf8');
-      expect(text).toContain(from);
-      await writeFile(join(next, file), text.replace(from, to));
-    };
-    await edit('Chart.yaml', 'appVersion: 0.1.0', 'appVersion: 0.2.0');
-    await edit('templates/kinds/workloadcertificates.yaml', 'shortNames: [wcert]', 'shortNames: [wcert, nextcert]');
+    const next = await nextChart(home);
     expect(await upgrade(next, '--set', 'replicas=3')).toContain('REVISION: 2');
     const replicas = ['get', 'deployment', '-n', NAMESPACE, '-o', 'jsonpath={.items[*].spec.replicas}'];
     expect(await cluster.kubectl(replicas)).toBe('3');
@@ -315,8 +307,11 @@ describe('a release for named namespaces', () => {
   afterAll(stop);
 
   test('says which namespace is missing', async () => {
-    expect(await failure(install('--set', 'namespaces={shop,nowhere}'))).toContain('namespaces "nowhere" not found');
-    await uninstall();
+    expect(await failure(install('--set', 'namespaces={shop,nowhere}'))).toContain(
+      'namespaces names "nowhere", and there is no such namespace: create it first, or leave it out',
+    );
+    expect(await names('crd,clusterrole', '-l', 'app.kubernetes.io/instance=mtls-operator')).toEqual([]);
+    expect(await helm('list', '-n', NAMESPACE, '--short')).toBe('');
   });
 
   test('issues in these', async () => {
@@ -365,6 +360,8 @@ describe('a release for named namespaces', () => {
   });
 
   test('an upgrade takes a namespace away, and its permissions with it', async () => {
+    expect(await failure(upgrade(chartDirectory, '--set', 'namespaces={shop,nowhere}'))).toContain('"nowhere"');
+    expect(await may('get', 'secrets', 'bank')).toBe(true);
     await upgrade(chartDirectory, '--set', 'namespaces={shop}');
     await waitFor('the permission to be gone', async () => !(await may('get', 'secrets', 'bank')));
     expect(await may('get', 'secrets', 'shop')).toBe(true);
@@ -376,21 +373,6 @@ describe('a release for named namespaces', () => {
     await waitFor('the permissions', () => may('list', 'secrets', 'foreign'));
     await controller();
     await issued('foreign', 'web');
-  });
-});
-
-describe('kinds that kubectl apply -f crds/ has installed', () => {
-  beforeEach(start);
-  afterEach(stop);
-
-  test('are taken over when helm is told to', async () => {
-    await cluster.kubectl(['apply', '-f', join(chartDirectory, '..', '..', 'crds')]);
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s']);
-    await request('shop', 'web');
-    expect(await failure(install())).toContain('exists and cannot be imported into the current release');
-    await install('--take-ownership', '--force-conflicts');
-    await controller();
-    await issued('shop', 'web');
   });
 });
 

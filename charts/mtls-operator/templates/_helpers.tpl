@@ -32,6 +32,24 @@ Without a cluster, as in helm template, lookup finds nothing. nameOverride chang
 {{- end }}
 {{- end }}
 
+{{/*
+Fails where a namespace that is to be served does not exist, before anything is changed: halfway through, what was created for the others would stay.
+Without a cluster, as in helm template, lookup finds none at all.
+*/}}
+{{- define "mtls-operator.namespacesExist" -}}
+{{- $existing := list }}
+{{- if .Values.namespaces }}
+{{- range (lookup "v1" "Namespace" "" "").items }}
+{{- $existing = append $existing .metadata.name }}
+{{- end }}
+{{- end }}
+{{- range .Values.namespaces }}
+{{- if and $existing (ne . $.Release.Namespace) (not (has . $existing)) }}
+{{- fail (printf "namespaces names %q, and there is no such namespace: create it first, or leave it out" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "mtls-operator.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- .Values.serviceAccount.name | default (include "mtls-operator.fullname" .) }}
