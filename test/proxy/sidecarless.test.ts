@@ -1,6 +1,6 @@
 // Programs without a sidecar: the mesh clients of examples/ in Go, Node, Python and Java, before a real Envoy with an application behind it, in the modes that tell them apart.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
@@ -8,7 +8,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Mode } from '../../src/api/index.ts';
 import type { Inbound } from '../../src/envoy/index.ts';
 import { type Command, type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
-import { run } from '../support/command.ts';
 import { findEnvoy } from '../support/envoy.ts';
 import { ExampleProgram, exampleCommand, type Language, languages } from '../support/exampleProgram.ts';
 import { fencedBlocks } from '../support/markdown.ts';
@@ -17,6 +16,7 @@ import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
 import { ports } from './application.ts';
 import { type CorporateCa, issueIdentity, makeCorporateCa, secretFiles, TRUST_DOMAIN } from './identities.ts';
+import { leafWith } from './oddLeaf.ts';
 import { Pod } from './pod.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -116,7 +116,7 @@ const applications = (port: number) => `tcp.inbound_${port}_application_tls.down
  */
 async function visitServer(language: Language, names: string) {
   let heard = '';
-  const server = createTlsServer(await leafWith(names), (socket) => {
+  const server = createTlsServer(await leafWith(names, mesh, guarded.path), (socket) => {
     socket.setEncoding('latin1').on('data', (text: string) => {
       heard += text;
       socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello');
@@ -136,32 +136,6 @@ async function visitServer(language: Language, names: string) {
   }
   return { result, heard };
 }
-
-/** By OpenSSL, since our own code refuses to write such names. */
-async function leafWith(names: string): Promise<{ key: string; cert: string }> {
-  const { keyPem: key } = await issueIdentity({ ca: mesh, account: 'web' });
-  leaves += 1;
-  const directory = join(guarded.path, `leaf-${leaves}`);
-  mkdirSync(directory);
-  const file = (name: string, text: string): string => {
-    const path = join(directory, name);
-    writeFileSync(path, text, { mode: 0o600 });
-    return path;
-  };
-  const entries = [...names.matchAll(/(DNS|URI):("[^"]*"|[^,]*)/g)];
-  const lines = entries.map(([, kind, value], index) => `${kind}.${index} = ${value}`);
-  const text = `extendedKeyUsage = serverAuth\nsubjectAltName = @names\n[names]\n${lines.join('\n')}\n`;
-  const issuer = ['-CA', file('ca.crt', mesh.files['tls.crt']), '-CAkey', file('ca.key', mesh.files['tls.key'])];
-  const request = file('request', '');
-  await run('openssl', ['req', '-new', '-key', file('tls.key', key), '-subj', '/CN=web', '-out', request]);
-  const { stdout } = await run('openssl', [
-    ...['x509', '-req', '-in', request, '-days', '1', ...issuer, '-CAcreateserial'],
-    ...['-CAserial', join(directory, 'serial'), '-extfile', file('extensions', text)],
-  ]);
-  return { key, cert: stdout + mesh.files['tls.crt'] };
-}
-
-let leaves = 0;
 
 /** By how much Envoy's number rises meanwhile; one that is not there yet is 0. */
 async function rise<T>(names: readonly string[], act: () => Promise<T>): Promise<{ result: T; rises: number[] }> {
