@@ -14,6 +14,7 @@ import { Plugin, userWith } from './plugin.ts';
 import { type PodSketch, runPod } from './sidecarPods.ts';
 
 const IMAGE = 'envoy:present';
+const NODE = 'node-1';
 
 let world: World;
 let plugin: Plugin;
@@ -22,6 +23,8 @@ let home: string;
 beforeAll(async () => {
   world = await startMeshWorld();
   plugin = await Plugin.install(world.cluster);
+  // Without it no pod on it would be an endpoint.
+  await world.send('POST', '/api/v1/nodes', { metadata: { name: NODE } });
   home = await mkdtemp(join(tmpdir(), 'mtls-operator-helm-'));
 });
 
@@ -93,17 +96,25 @@ async function installChart(...flags: readonly string[]): Promise<void> {
 }
 
 const podsSchema = z.object({
-  items: z.array(z.object({ metadata: z.object({ name: z.string(), labels: z.record(z.string(), z.string()) }) })),
+  items: z.array(
+    z.object({
+      metadata: z.object({ name: z.string() }),
+      spec: z.object({ nodeName: z.string().optional() }),
+    }),
+  ),
 });
 
-/** The Deployments' pods: what kubelet would write. */
+/** The Deployments' pods: what the scheduler and kubelet would write. */
 async function startOperatorPods(): Promise<void> {
   const path = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/pods`;
   const { items } = await waitFor('the pods of both Deployments', async () => {
     const found = podsSchema.parse(await world.find(path));
     return found.items.length === 4 && found;
   });
-  for (const [index, { metadata }] of items.entries()) {
+  for (const [index, { metadata, spec }] of items.entries()) {
+    const target = { apiVersion: 'v1', kind: 'Node', name: NODE };
+    if (spec.nodeName === undefined)
+      await world.send('POST', `${path}/${metadata.name}/binding`, { metadata: { name: metadata.name }, target });
     const podIP = `10.244.250.${index + 1}`;
     const conditions = [{ type: 'Ready', status: 'True' }];
     await world.send('PATCH', `${path}/${metadata.name}/status`, {

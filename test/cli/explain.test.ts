@@ -1,29 +1,25 @@
 /** `kubectl mtls explain` as users run it: found by kubectl on PATH, against a real API server. */
-import { symlinkSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { buildPlugin } from '../../build.ts';
 import { mtlsPolicyKind } from '../../src/api/index.ts';
 import { OPERATOR_NAMESPACE, World, waitFor } from '../certificate/world.ts';
-import { type GuardedDirectory, makeGuardedDirectory } from '../cluster/guardian.ts';
-import { KubectlError, type KubectlOptions } from '../cluster/index.ts';
+import type { KubectlOptions } from '../cluster/index.ts';
 import { fencedBlocks } from '../support/markdown.ts';
+import { Plugin, type PluginRun, userWith } from './plugin.ts';
 
 let world: World;
-let guarded: GuardedDirectory;
+let plugin: Plugin;
 let namespace: string;
 
 beforeAll(async () => {
   world = await World.start();
-  guarded = await makeGuardedDirectory(tmpdir(), 'mtls-operator-plugin-');
-  symlinkSync(await buildPlugin(join(guarded.path, 'plugin')), join(guarded.path, 'kubectl-mtls'));
+  plugin = await Plugin.install(world.cluster);
 });
 
 afterAll(async () => {
+  await plugin?.[Symbol.asyncDispose]();
   await world?.[Symbol.asyncDispose]();
-  await guarded?.remove();
 });
 
 beforeEach(async () => {
@@ -32,17 +28,16 @@ beforeEach(async () => {
   await waitFor('the service account `default`', () => world.find(account));
 });
 
-function explain(args: readonly string[], options: KubectlOptions = {}): Promise<string> {
-  return world.cluster.kubectl(['mtls', 'explain', '-n', namespace, ...args], { plugins: guarded.path, ...options });
+async function explain(args: readonly string[], options: KubectlOptions = {}): Promise<string> {
+  const { code, stderr, stdout } = await plugin.run(['explain', '-n', namespace, ...args], options);
+  if (code !== 0) throw new Error(stderr);
+  return stdout;
 }
 
-async function refusal(args: readonly string[], options: KubectlOptions = {}): Promise<KubectlError> {
-  const error: unknown = await explain(args, options).then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (error instanceof KubectlError) return error;
-  throw new Error('it succeeded');
+async function refusal(args: readonly string[], options: KubectlOptions = {}): Promise<PluginRun> {
+  const run = await plugin.run(['explain', '-n', namespace, ...args], options);
+  if (run.code === 0) throw new Error('it succeeded');
+  return run;
 }
 
 const template = {
@@ -101,16 +96,8 @@ describe('kubectl mtls explain', () => {
 
   test('is of use to somebody who may see no more than the pod and the policies', async () => {
     await runPod();
-    const as = { name: `viewer-${namespace}` };
     const rules = ['--verb=get,list', '--resource=pods,mtlspolicies.mtls-operator.io'];
-    await world.cluster.kubectl(['create', 'clusterrole', as.name, ...rules]);
-    await world.cluster.kubectl([
-      'create',
-      'clusterrolebinding',
-      as.name,
-      `--clusterrole=${as.name}`,
-      `--user=${as.name}`,
-    ]);
+    const as = await userWith(world.cluster, `viewer-${namespace}`, rules);
     expect(await explain(['pod/web'], { as })).toMatch(/8080 \(http\) +Permissive +no policy says anything/);
   });
 
@@ -147,7 +134,7 @@ describe('kubectl mtls explain', () => {
       .split(' ');
     expect(command?.slice(0, 3)).toEqual(['kubectl', 'mtls', 'explain']);
     await runPod();
-    const args = command?.slice(1).map((word) => (word === 'shop' ? namespace : word)) ?? [];
-    expect(await world.cluster.kubectl(args, { plugins: guarded.path })).toContain('8080 (http)');
+    const args = command?.slice(2).map((word) => (word === 'shop' ? namespace : word)) ?? [];
+    expect((await plugin.run(args)).stdout).toContain('8080 (http)');
   });
 });
