@@ -75,11 +75,11 @@ export {
   outputTypes,
 } from './outputs.ts';
 export { operatorAccount, WEBHOOK_CONFIGURATION } from './rbac.ts';
+export { leastUseSeconds } from './renewBefore.ts';
 export { type RestartKind, type RestartTarget, resourceOfKind, restartKinds } from './restart.ts';
 export { defaultKeySize, type KeyAlgorithm } from './shared.ts';
 export { iso, parseTime } from './time.ts';
 export {
-  leastUseSeconds,
   parseStoredWorkloadCertificate,
   parseWorkloadCertificate,
   type Usage,

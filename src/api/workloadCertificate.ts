@@ -1,7 +1,6 @@
 /** WorkloadCertificate: a key and a certificate in a Secret, kept fresh. */
 import * as z from 'zod';
 import { consumersField } from './consumers.ts';
-import { durationSecondsCel, isDuration, parseDuration } from './duration.ts';
 import { certificateAuthorityKind, GROUP } from './kinds.ts';
 import { setField } from './lists.ts';
 import { objectMetaSchema, parseObject } from './metadata.ts';
@@ -16,6 +15,7 @@ import {
   uriRules,
 } from './names.ts';
 import { outputsField, passwordIsElsewhere } from './outputs.ts';
+import { renewBeforeIsLess, renewBeforeLeavesTime } from './renewBefore.ts';
 import { restartField } from './restart.ts';
 import { field, type Rule, textField } from './rules.ts';
 import { secretTemplateField } from './secretTemplate.ts';
@@ -210,16 +210,6 @@ const specSchema = z.object({
 
 type Spec = z.output<typeof specSchema>;
 
-/**
- * How long a certificate that lives for so many seconds is used at the least before it is renewed. Less would be issuance after issuance for nothing: the kubelet
- * takes up to two minutes to bring a new one to a pod.
- */
-export function leastUseSeconds(lifeSeconds: number): number {
-  return Math.min(LEAST_USE, lifeSeconds / LEAST_USE_SHARE);
-}
-const LEAST_USE = 300;
-const LEAST_USE_SHARE = 6;
-
 const specRules: readonly Rule<Spec>[] = [
   {
     cel:
@@ -261,47 +251,14 @@ const specRules: readonly Rule<Spec>[] = [
     message: '"key encipherment" is for RSA keys only: leave it out, or write privateKey.algorithm: RSA',
     property: 'usages',
   },
-  {
-    cel: `!has(self.renewBefore) || ${durationSecondsCel('self.renewBefore')} < ${durationSecondsCel('self.duration')}`,
-    holds: ({ duration, renewBefore }) =>
-      renewBefore === undefined ||
-      !isDuration(duration) ||
-      !isDuration(renewBefore) ||
-      parseDuration(renewBefore) < parseDuration(duration),
-    message: 'renewBefore must be less than duration: leave it out to renew when a third of the life is left',
-    property: 'renewBefore',
-    detailed: {
-      cel: "'renewBefore must be less than duration (' + self.duration + '): leave it out to renew when a third of the life is left'",
-      text: ({ duration }) =>
-        `renewBefore must be less than duration (${duration}): leave it out to renew when a third of the life is left`,
-    },
-  },
+  renewBeforeIsLess,
   passwordIsElsewhere,
-];
-
-const seconds = { duration: durationSecondsCel('self.duration'), renewBefore: durationSecondsCel('self.renewBefore') };
-const gap = `${seconds.duration} - ${seconds.renewBefore}`;
-
-/** Asked of what is written, not of what is stored: a certificate that is issued too often is still better than one that expires. */
-const writtenRules: readonly Rule<Spec>[] = [
-  {
-    cel: `!has(self.renewBefore) || ${gap} <= 0 || ${gap} >= ${LEAST_USE} || (${gap}) * ${LEAST_USE_SHARE} >= ${seconds.duration}`,
-    holds: ({ duration, renewBefore }) => {
-      if (renewBefore === undefined || !isDuration(duration) || !isDuration(renewBefore)) return true;
-      const left = parseDuration(duration) - parseDuration(renewBefore);
-      return left <= 0 || left >= leastUseSeconds(parseDuration(duration));
-    },
-    message:
-      'renewBefore would renew again and again, each time shortly after issuance: it must be less than duration by 5m, ' +
-      'or by a sixth of duration where that is less; leave it out to renew when a third of the life is left',
-    property: 'renewBefore',
-  },
 ];
 
 const SPEC_DESCRIPTION =
   'Which certificate is wanted, and where it goes. Every change that concerns the certificate issues a new one.';
 
-export const workloadCertificateSpecSchema = field(specSchema, SPEC_DESCRIPTION, [...specRules, ...writtenRules]);
+export const workloadCertificateSpecSchema = field(specSchema, SPEC_DESCRIPTION, [...specRules, renewBeforeLeavesTime]);
 
 export const workloadCertificateStatusSchema = z.object({
   conditions: conditionsField(

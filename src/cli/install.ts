@@ -280,7 +280,7 @@ async function makeFolder(path: string): Promise<void> {
     await mkdirUnlessThere(path);
   } catch (error) {
     const above = dirname(path);
-    if (!isMissing(error) || above === path || (await isFolder(above))) throw error;
+    if (!hasCode(error, 'ENOENT') || above === path || (await isFolder(above))) throw error;
     await makeFolder(above);
     await mkdirUnlessThere(path);
   }
@@ -290,8 +290,7 @@ async function mkdirUnlessThere(path: string): Promise<void> {
   try {
     await mkdir(path, { mode: 0o755 });
   } catch (error) {
-    // Where the file system is read-only, that is told of what is there as well.
-    if (!(await isFolder(path))) throw error;
+    if (!hasCode(error, 'EEXIST') || !(await isFolder(path))) throw error;
   }
 }
 
@@ -347,9 +346,10 @@ async function syncFolder(path: string): Promise<void> {
 /** For people who look; the random part makes it unique. */
 const timestamp = (): string => new Date().toISOString().replace(/[-:]|\.\d+/g, '');
 
-const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
+const hasCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code;
 
 function unlessMissing(error: NodeJS.ErrnoException): undefined {
-  if (isMissing(error)) return undefined;
+  if (hasCode(error, 'ENOENT')) return undefined;
   throw error;
 }

@@ -275,7 +275,8 @@ describe('what can be wrong with it', () => {
     {
       name: 'no-ca',
       reason: 'NotACa',
-      message: /may not sign: put the certificate of a CA first, one with CA:TRUE and keyCertSign/,
+      message:
+        /may not sign: put the certificate of a CA first, one with CA:TRUE and, if it has a key usage, keyCertSign in it/,
       data: async () => {
         const { secret } = await issue('direct');
         return { 'tls.crt': secret.text('tls.crt'), 'tls.key': secret.text('tls.key'), 'ca.crt': pem(root) };
