@@ -24,6 +24,7 @@ import {
 } from '../kube/index.ts';
 import { decodeEndpointSlice, type MeshEndpointSlice } from '../mesh/index.ts';
 import { parseCertificates } from '../pki/index.ts';
+import type { ProxyReport } from '../replicas/index.ts';
 import type { ProxyStream } from '../xds/proxyStream.ts';
 import { type ServerIdentity, serveXds, type XdsServer } from '../xds/server.ts';
 import { refusalOf } from './admission.ts';
@@ -131,7 +132,7 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
     trustDomain,
     ranges: options.ranges,
     log,
-    onChange: (addresses) => server?.changed(addresses),
+    onChange: (subjects) => server?.changed(subjects),
     onRecord: (report) => reports.record(report),
   });
 
@@ -177,6 +178,7 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
       return refusal ?? state.sourceOf(claim.cluster, claim.id);
     },
     heard: (stream) => reports.proxy(reportOf(stream)),
+    told: (number) => reports.told(number),
     gone: ({ claim }) => reports.gone(claim.id),
     more: [reports.method],
   });
@@ -238,12 +240,13 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
   }
 }
 
-function reportOf({ acknowledged, claim, refused }: ProxyStream) {
+function reportOf({ acknowledged, claim, isCurrent, refused }: ProxyStream): ProxyReport {
   const words = refused.map(({ error }) => error).join('; ');
   return {
     uid: claim.id,
     pod: claim.cluster,
     ...(acknowledged === undefined ? {} : { acknowledged }),
+    ...(isCurrent ? { current: true } : {}),
     ...(words === '' ? {} : { refused: words.slice(0, 2_000) }),
   };
 }
