@@ -1,5 +1,6 @@
 /** One proxy's stream: hands what comes to the state machine, and what that says to the proxy. */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { types } from '../envoy/index.ts';
 import { encodeResponse, type ProxyNode, type ProxyRequest } from './protocol.ts';
 import { type Refused, Session, type SessionOptions, type Source } from './session.ts';
 
@@ -31,13 +32,8 @@ const MOST_NAMES = 20_000;
 /** Longer than any name that we have given. */
 const LONGEST_NAME = 300;
 
-const TYPE_PREFIX = 'type.googleapis.com/envoy.config.';
-
 /** Dependencies first, so that no listener comes before its clusters. */
-const order = ['cluster.v3.Cluster', 'endpoint.v3.ClusterLoadAssignment', 'listener.v3.Listener'].map(
-  (type) => TYPE_PREFIX + type,
-);
-const [CLUSTERS = '', ENDPOINTS = '', LISTENERS = ''] = order;
+const order = [types.cluster, types.endpoints, types.listener];
 
 export interface ProxyStreamOptions {
   readonly claim: ProxyClaim;
@@ -62,7 +58,12 @@ export class ProxyStream {
     const { interest, source } = options;
     this.#options = options;
     this.#view = source.view;
-    this.#session = new Session({ source, order, sentAgainAfter: { of: CLUSTERS, type: ENDPOINTS }, interest });
+    this.#session = new Session({
+      source,
+      order,
+      sentAgainAfter: { of: types.cluster, type: types.endpoints },
+      interest,
+    });
   }
 
   get claim(): ProxyClaim {
@@ -121,7 +122,7 @@ export class ProxyStream {
 
   /** A proxy asks for listeners when it has its clusters. */
   #note(): void {
-    const is = this.#session.idle && this.#session.hasAskedFor(LISTENERS);
+    const is = this.#session.idle && this.#session.hasAskedFor(types.listener);
     if (this.#isCurrent && !is) this.#before = this.acknowledged;
     this.#isCurrent = is;
   }

@@ -74,7 +74,7 @@ describe('a client that asks for everything', () => {
     world.set('everybody', LISTENERS, 'in', '2');
     expect(session.changed()).toEqual([]);
     world.set('everybody', LISTENERS, 'in', '3');
-    expect(session.upToDate).toBe(false);
+    expect(session.idle).toBe(false);
     expect(told(session.request(request(LISTENERS, { nonce: nonceOf(first) })))).toEqual(['listeners: in=3']);
   });
 });
@@ -168,13 +168,13 @@ describe('a response that is refused', () => {
     const first = session.request(request(LISTENERS));
     expect(session.request(request(LISTENERS, { nonce: nonceOf(first), error: 'no such filter' }))).toEqual([]);
     expect(session.refused).toEqual([{ type: LISTENERS, error: 'no such filter', names: ['in'] }]);
-    expect(session.upToDate).toBe(false);
+    expect(session.idle).toBe(false);
     world.set('everybody', LISTENERS, 'in', 'good');
     const second = session.changed();
     expect(told(second)).toEqual(['listeners: in=good']);
     session.request(request(LISTENERS, { nonce: nonceOf(second) }));
     expect(session.refused).toEqual([]);
-    expect(session.upToDate).toBe(true);
+    expect(session.idle).toBe(true);
   });
 
   test('is not told of where the refusal is of an older one', () => {
@@ -200,10 +200,15 @@ test('news are sent in the order in which one needs the other', () => {
 type Happening =
   | { readonly what: 'want'; readonly type: string; readonly name: string; readonly version: string | undefined }
   | { readonly what: 'ask'; readonly type: string; readonly name: string }
+  /** A name means something else than before, and that alone is told. */
+  | { readonly what: 'mean'; readonly type: string; readonly name: string; readonly version: string }
   | { readonly what: 'answer' }
   | { readonly what: 'reconnect' };
 
+const AHEAD = 'dst|ahead';
 const names = ['a', 'b', 'c'];
+/** Asked for by name; the last one everybody gets unasked as well. */
+const destinations = ['dst|a', 'dst|b', AHEAD];
 const happening: fc.Arbitrary<Happening> = fc.oneof(
   fc.record({
     what: fc.constant('want' as const),
@@ -214,7 +219,13 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   fc.record({
     what: fc.constant('ask' as const),
     type: fc.constantFrom(CLUSTERS, ENDPOINTS),
-    name: fc.constantFrom('dst|a', 'dst|b'),
+    name: fc.constantFrom(...destinations),
+  }),
+  fc.record({
+    what: fc.constant('mean' as const),
+    type: fc.constantFrom(CLUSTERS, ENDPOINTS),
+    name: fc.constantFrom(...destinations),
+    version: fc.constantFrom('1', '2', '3'),
   }),
   fc.constant({ what: 'answer' as const }),
   fc.constant({ what: 'reconnect' as const }),
@@ -223,13 +234,15 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
 class Client {
   readonly held = new Map(order.map((type) => [type, new Map<string, string>()]));
   readonly asked = new Map(order.map((type) => [type, new Set<string>()]));
+  /** Of which it is told. */
+  readonly interests = new Set<string>();
   readonly #inbox: Response[] = [];
   #session: Session;
   readonly #world: World;
 
   constructor(world: World) {
     this.#world = world;
-    this.#session = open(world);
+    this.#session = this.#open();
     this.connect();
   }
 
@@ -238,7 +251,7 @@ class Client {
   }
 
   connect(): void {
-    this.#session = open(this.#world);
+    this.#session = this.#open();
     this.#inbox.length = 0;
     for (const type of order) {
       const asked = [...(this.asked.get(type) ?? [])];
@@ -246,6 +259,15 @@ class Client {
       if (type === ENDPOINTS && asked.length === 0) continue;
       this.receive(this.#session.request(request(type, { subscribe, initialVersions: new Map(this.held.get(type)) })));
     }
+  }
+
+  #open(): Session {
+    this.interests.clear();
+    const interest = {
+      begins: (name: string) => this.interests.add(name),
+      ends: (name: string) => this.interests.delete(name),
+    };
+    return new Session({ source: this.#world, order, sentAgainAfter, interest });
   }
 
   ask(type: string, name: string): void {
@@ -274,13 +296,18 @@ test('whatever happens in whatever order, in the end the client has exactly what
   fc.assert(
     fc.property(fc.array(happening, { maxLength: 60 }), (happenings) => {
       const world = new World();
-      for (const type of [CLUSTERS, ENDPOINTS])
-        for (const name of ['dst|a', 'dst|b']) world.set('onDemand', type, name, '1');
+      for (const type of [CLUSTERS, ENDPOINTS]) for (const name of destinations) world.set('onDemand', type, name, '1');
+      world.set('everybody', CLUSTERS, AHEAD, '1');
       const client = new Client(world);
       for (const one of happenings) {
         if (one.what === 'want') {
           world.set('everybody', one.type, one.name, one.version);
           client.receive(client.session.changed());
+        }
+        if (one.what === 'mean') {
+          world.set('onDemand', one.type, one.name, one.version);
+          if (one.name === AHEAD && one.type === CLUSTERS) world.set('everybody', CLUSTERS, AHEAD, one.version);
+          client.receive(client.session.changed(client.interests.has(one.name) ? [one.name] : []));
         }
         if (one.what === 'ask') client.ask(one.type, one.name);
         if (one.what === 'answer') client.answer();
@@ -290,12 +317,13 @@ test('whatever happens in whatever order, in the end the client has exactly what
       for (const type of order) {
         const everything = type === ENDPOINTS ? [] : world.all(type);
         const asked = [...(client.asked.get(type) ?? [])].flatMap((name) => world.named(type, name) ?? []);
-        const wanted = [...everything, ...asked].map(({ name, version }) => `${name}=${version}`).sort();
+        const wanted = [...new Set([...everything, ...asked].map(({ name, version }) => `${name}=${version}`))].sort();
         expect([...(client.held.get(type) ?? [])].map(([name, version]) => `${name}=${version}`).sort()).toEqual(
           wanted,
         );
       }
-      expect(client.session.upToDate).toBe(true);
+      expect(client.session.idle).toBe(true);
+      expect([...client.interests].sort()).toEqual([...new Set(client.session.interests())].sort());
     }),
     { numRuns: 1_000 },
   );

@@ -57,7 +57,7 @@ export interface SessionOptions {
    */
   readonly sentAgainAfter?: { readonly of: string; readonly type: string };
   /** Told of each name from the moment on at which the client is to hear of its changes, and when that has an end. */
-  readonly interest?: { readonly begins: (name: string) => void; readonly ends: (name: string) => void };
+  readonly interest?: { readonly begins: (name: string) => unknown; readonly ends: (name: string) => unknown };
 }
 
 const EVERYTHING = '*';
@@ -89,14 +89,6 @@ export class Session {
   /** The last response of each type that was refused, until one of that type is taken. */
   get refused(): readonly Refused[] {
     return [...this.#refused.values()];
-  }
-
-  /** Whether the client has taken everything that it is to have at present. */
-  get upToDate(): boolean {
-    return [...this.#types].every(
-      ([type, state]) =>
-        state.inFlight === undefined && !this.#refused.has(type) && this.#wholeDifference(type, state) === undefined,
-    );
   }
 
   /** Whether everything that was sent has been answered, and nothing of it refused. */

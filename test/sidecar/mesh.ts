@@ -43,6 +43,8 @@ export class Mesh {
   #server: XdsServer | undefined;
   #port = 0;
   #mode: Mode = 'Permissive';
+  /** Number of what proxies are to have. */
+  #state = 0;
 
   private constructor(ca: CorporateCa, addresses: Addresses) {
     this.#ca = ca;
@@ -68,6 +70,7 @@ export class Mesh {
       host: this.#addresses.machine,
       port: this.#port,
       identity: { key: own.keyPem, chain: own.chainPem, roots: own.rootsPem },
+      state: () => this.#state,
       admit: (claim) => this.#admit(claim),
     });
     this.#port = this.#server.port;
@@ -119,6 +122,7 @@ export class Mesh {
   /** What proxies are told of a destination that is dialled. */
   know(name: string, ...messages: readonly TypedMessage[]): void {
     this.#destinations.onDemand(name, ...messages);
+    this.#state += 1;
     this.#server?.changed();
   }
 
@@ -126,9 +130,10 @@ export class Mesh {
   async turn(mode: Mode): Promise<void> {
     this.#mode = mode;
     for (const [name, { address }] of this.claims) this.#fill(name, address);
+    this.#state += 1;
     this.#server?.changed();
     await waitFor('all proxies to have taken it', () =>
-      [...(this.#server?.streams() ?? [])].every(({ upToDate }) => upToDate),
+      [...(this.#server?.streams() ?? [])].every(({ acknowledged }) => acknowledged === this.#state),
     );
   }
 
