@@ -1,8 +1,8 @@
 /** One proxy's stream: hands what comes to the state machine, and what that says to the proxy. */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { types } from '../envoy/index.ts';
-import { encodeResponse, type ProxyNode, type ProxyRequest } from './protocol.ts';
-import { type Refused, Session, type SessionOptions, type Source } from './session.ts';
+import type { ProxyNode, ProxyRequest } from './protocol.ts';
+import { type Refused, type Response, Session, type SessionOptions, type Source } from './session.ts';
 
 /** Who wants to be configured. */
 export interface ProxyClaim extends ProxyNode {
@@ -25,7 +25,7 @@ export interface ProxySource extends Source {
   readonly subjects: readonly string[];
 }
 
-export type ProxyCall = ServerDuplexStream<ProxyRequest, Buffer>;
+export type ProxyCall = ServerDuplexStream<ProxyRequest, Response>;
 
 /** More names than one pod can have destinations in use; somebody asks for more to fill our memory. */
 const MOST_NAMES = 20_000;
@@ -128,7 +128,7 @@ export class ProxyStream {
   }
 
   /** At most one response of each type is unanswered: a proxy that reads nothing costs no more than these. */
-  #send(responses: ReturnType<Session['changed']>): void {
-    for (const response of responses) this.#options.call.write(encodeResponse(response));
+  #send(responses: readonly Response[]): void {
+    for (const response of responses) this.#options.call.write(response);
   }
 }

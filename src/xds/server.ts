@@ -15,7 +15,7 @@ import { type Clock, type Log, messageOf, TokenBucket } from '../kube/index.ts';
 import { Handshakes } from './handshakes.ts';
 import { Interests } from './interests.ts';
 import { addressOf, spiffeIdOf } from './peer.ts';
-import { DELTA_PATH, decodeRequest, type ProxyRequest } from './protocol.ts';
+import { DELTA_PATH, decodeRequest, encodeResponse, type ProxyRequest } from './protocol.ts';
 import { type ProxyCall, type ProxyClaim, type ProxySource, ProxyStream } from './proxyStream.ts';
 
 /** PEM: who the server is, and whom it trusts. */
@@ -70,7 +70,7 @@ export interface XdsServer {
   streams(): ReadonlySet<ProxyStream>;
   /**
    * What proxies are to have may have changed: each of them is told, in slices that leave time for others. A change is told at once; those that follow each other closely are gathered.
-   * @param subjects about which something else may be told now; left out: about anything. The views of sources are looked at in any case.
+   * @param subjects about which something else may be told now, those by which sources are told of themselves included; left out: about anything.
    */
   changed(subjects?: Iterable<string>): void;
   /** For connections from now on; the open ones go on. */
@@ -78,7 +78,7 @@ export interface XdsServer {
   close(): Promise<void>;
 }
 
-const half_hour = 30 * 60 * 1000;
+const HALF_HOUR = 30 * 60 * 1000;
 
 /**
  * From the beginning of one look at all streams to the next (ms). A mesh-wide switch or the start of a Deployment is hundreds of changes in a second: a look at a thousand proxies for each
@@ -91,7 +91,7 @@ const SLICE = 25;
 
 /** Resolves when it listens; rejects if its port cannot be had, or key and certificate cannot be used. */
 export async function serveXds(options: XdsServerOptions): Promise<XdsServer> {
-  const { clock, connectionAgeMs = half_hour, handshakesPerSecond = 200, host, port } = options;
+  const { clock, connectionAgeMs = HALF_HOUR, handshakesPerSecond = 200, host, port } = options;
   const hub = new Hub(options);
   const handshakes = new Handshakes({
     clock,
@@ -164,9 +164,10 @@ const service: ServiceDefinition = {
     requestStream: true,
     responseStream: true,
     requestDeserialize: decodeRequest,
-    // Requests are read and responses are bytes already: this server is no client.
+    // This server is no client.
     requestSerialize: () => Buffer.alloc(0),
-    responseSerialize: (bytes: Buffer) => bytes,
+    // Bytes are made when they can be sent: what waits for a slow proxy is resources that all of them share.
+    responseSerialize: encodeResponse,
     responseDeserialize: (bytes: Buffer) => bytes,
   },
 };
