@@ -39,14 +39,21 @@ export interface MeshSettings {
   /** Of pods and Services: there proxies ask before they dial. */
   readonly ranges: readonly AddressRange[];
   readonly log: Log;
-  /** Something has changed that a proxy may have to be told: of destinations by these addresses, and of what is its own. */
-  readonly onChange: (addresses: Iterable<string>) => void;
+  /** Something has changed that proxies may have to be told, of these subjects: addresses of destinations, and what proxies are told of themselves by. */
+  readonly onChange: (subjects: Iterable<string>) => void;
   /** From the state of this number on, proxies are rendered from a namespace's record at this version. Called before `onChange`. */
   readonly onRecord: (record: RecordReport) => void;
 }
 
 /** More Services of a namespace are left to be asked for. */
 const MOST_AHEAD = 200;
+
+/** What proxies are told of themselves by; addresses look otherwise. */
+const subjects = {
+  pod: (key: string) => `pod ${key}`,
+  namespace: (name: string) => `namespace ${name}`,
+  node: (name: string) => `node ${name}`,
+};
 
 const namespaceOf = (key: string): string => key.slice(0, key.indexOf('/'));
 
@@ -74,15 +81,17 @@ export class MeshState {
       encodings: this.#encodings,
       trustDomain: settings.trustDomain,
     });
-    stores.pods.subscribe((change) => this.#changed(this.#destinations.applyPod(change), isSeen(change)));
-    stores.slices.subscribe((change) => this.#changed(this.#destinations.applySlice(change), false));
+    stores.pods.subscribe((change) =>
+      this.#changed(this.#destinations.applyPod(change), isSeen(change) ? [subjects.pod(change.key)] : []),
+    );
+    stores.slices.subscribe((change) => this.#changed(this.#destinations.applySlice(change)));
     stores.services.subscribe((change) => {
       this.#note(change);
-      this.#changed(this.#destinations.applyService(change), false);
+      this.#changed(this.#destinations.applyService(change), [subjects.namespace(namespaceOf(change.key))]);
     });
     stores.rollouts.subscribe((change) => this.#recorded(change));
-    stores.nodes.subscribe(({ before, after }) => {
-      if (before?.zone !== after?.zone) this.#changed([], true);
+    stores.nodes.subscribe(({ key, before, after }) => {
+      if (before?.zone !== after?.zone) this.#changed([], [subjects.node(key)]);
     });
   }
 
@@ -109,11 +118,12 @@ export class MeshState {
     });
   }
 
-  #changed(addresses: readonly string[], always: boolean): void {
-    if (addresses.length === 0 && !always) return;
+  /** @param own what proxies are told of themselves by. */
+  #changed(addresses: readonly string[], own: readonly string[] = []): void {
+    if (addresses.length === 0 && own.length === 0) return;
     this.#rendered.forget(addresses);
     this.#number += 1;
-    this.#settings.onChange(addresses);
+    this.#settings.onChange([...addresses, ...own]);
   }
 
   #recorded({ before, after }: Change<RecordedModes>): void {
@@ -138,7 +148,7 @@ export class MeshState {
     this.#number += 1;
     if (after !== undefined)
       this.#settings.onRecord({ namespace, resourceVersion: after.resourceVersion, state: this.#number });
-    this.#settings.onChange(addresses);
+    this.#settings.onChange([...addresses, subjects.namespace(namespace)]);
   }
 
   #note({ key, before, after }: Change<MeshService>): void {
@@ -213,6 +223,7 @@ interface PodView {
 class PodSource implements ProxySource {
   readonly #key: string;
   readonly #uid: string;
+  readonly #subjects: readonly string[];
   readonly #view: PodView;
   /** What was made last, and of what: most changes are of other pods. */
   #pod: { readonly record: PodRecord; readonly is: ProxiedPod | undefined } | undefined;
@@ -223,10 +234,17 @@ class PodSource implements ProxySource {
     this.#key = key;
     this.#uid = uid;
     this.#view = view;
+    // A pod never moves to another node.
+    const node = view.pod()?.mesh?.node ?? '';
+    this.#subjects = [subjects.pod(key), subjects.namespace(namespaceOf(key)), subjects.node(node)];
   }
 
   get ended(): string | undefined {
     return this.#present() === undefined ? `pod ${this.#key} (UID ${this.#uid}) is not there any more` : undefined;
+  }
+
+  get subjects(): readonly string[] {
+    return this.#subjects;
   }
 
   get view(): unknown {

@@ -28,6 +28,7 @@ export class ReportHub {
   readonly #listeners = new Set<Listener>();
   readonly #proxies = new Map<string, ProxyReport>();
   readonly #records = new Map<string, RecordReport>();
+  #told: number | undefined;
 
   constructor(options: ReportHubOptions) {
     this.#options = options;
@@ -40,9 +41,15 @@ export class ReportHub {
 
   proxy(report: ProxyReport): void {
     const before = this.#proxies.get(report.uid);
-    if (before?.acknowledged === report.acknowledged && before?.refused === report.refused) return;
+    if (before !== undefined && tellsTheSame(before, report)) return;
     this.#proxies.set(report.uid, report);
     this.#tell((pending) => pending.proxy(report));
+  }
+
+  /** Whoever is current has everything of the state of this number. */
+  told(state: number): void {
+    this.#told = state;
+    this.#tell((pending) => pending.told(state));
   }
 
   gone(uid: string): void {
@@ -64,6 +71,7 @@ export class ReportHub {
     const listener: Listener = { call, pending: new PendingReport(), busy: false };
     for (const report of this.#records.values()) listener.pending.record(report);
     for (const report of this.#proxies.values()) listener.pending.proxy(report);
+    if (this.#told !== undefined) listener.pending.told(this.#told);
     this.#listeners.add(listener);
     const gone = (): void => {
       this.#listeners.delete(listener);
@@ -94,6 +102,12 @@ export class ReportHub {
     if (listener.call.write(listener.pending.take())) next();
     else listener.call.once('drain', next);
   }
+}
+
+/** Of one that is current it does not matter of which state: that is told of all of them at once. */
+function tellsTheSame(one: ProxyReport, other: ProxyReport): boolean {
+  const same = one.current === true ? true : one.acknowledged === other.acknowledged;
+  return same && (one.current ?? false) === (other.current ?? false) && one.refused === other.refused;
 }
 
 const definition: ServiceDefinition = {

@@ -24,6 +24,7 @@ import {
 } from '../kube/index.ts';
 import { decodeEndpointSlice, type MeshEndpointSlice } from '../mesh/index.ts';
 import { parseCertificates } from '../pki/index.ts';
+import type { ProxyReport } from '../replicas/index.ts';
 import { type ProxyStream, type ServerIdentity, serveXds, type XdsServer } from '../xds/index.ts';
 import { refusalOf } from './admission.ts';
 import { addressOfDestination } from './destinationResources.ts';
@@ -130,7 +131,7 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
     trustDomain,
     ranges: options.ranges,
     log,
-    onChange: (addresses) => server?.changed(addresses),
+    onChange: (subjects) => server?.changed(subjects),
     onRecord: (report) => reports.record(report),
   });
 
@@ -176,6 +177,7 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
       return refusal ?? state.sourceOf(claim.cluster, claim.id);
     },
     heard: (stream) => reports.proxy(reportOf(stream)),
+    told: (number) => reports.told(number),
     gone: ({ claim }) => reports.gone(claim.id),
     more: [reports.method],
   });
@@ -237,12 +239,13 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
   }
 }
 
-function reportOf({ acknowledged, claim, refused }: ProxyStream) {
+function reportOf({ acknowledged, claim, isCurrent, refused }: ProxyStream): ProxyReport {
   const words = refused.map(({ error }) => error).join('; ');
   return {
     uid: claim.id,
     pod: claim.cluster,
     ...(acknowledged === undefined ? {} : { acknowledged }),
+    ...(isCurrent ? { current: true } : {}),
     ...(words === '' ? {} : { refused: words.slice(0, 2_000) }),
   };
 }

@@ -1,4 +1,5 @@
 /** What replicas of proxy-api tell the leader of proxies. */
+export { acknowledgedBy } from './ledger.ts';
 export type { LeaderIdentity } from './link.ts';
 export { Replicas, type ReplicasOptions } from './replicas.ts';
 export {

@@ -37,6 +37,21 @@ describe('the version by which a proxy acts', () => {
     expect(ledger.versionOf('shop', 'p')).toBeUndefined();
   });
 
+  test('is that of the newest state of its replica where it is current, and stays where it is from the moment on at which it is not', () => {
+    const current = (acknowledged: number) => ({ ...proxy('p', acknowledged), current: true });
+    const ledger = told(
+      { told: 5, records: [version('10', 1)], proxies: [current(5)] },
+      { records: [version('20', 6)] },
+    );
+    expect(ledger.versionOf('shop', 'p')).toBe('10');
+    ledger.take('a', report({ told: 6 }));
+    expect(ledger.versionOf('shop', 'p')).toBe('20');
+    ledger.take('a', report({ told: 7, records: [version('30', 7)], proxies: [proxy('p', 6)] }));
+    expect(ledger.versionOf('shop', 'p')).toBe('20');
+    ledger.take('a', report({ proxies: [current(7)] }));
+    expect(ledger.versionOf('shop', 'p')).toBe('30');
+  });
+
   test('with streams to two replicas is the older one', () => {
     const ledger = told({ records: [version('20', 9)], proxies: [proxy('p', 9)] });
     ledger.expect('b');

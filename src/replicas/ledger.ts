@@ -12,6 +12,8 @@ interface Replica {
   readonly records: Map<string, RecordReport[]>;
   /** By UID. */
   readonly proxies: Map<string, ProxyReport>;
+  /** Number of the state that whoever is current has. */
+  told: number;
 }
 
 export class Ledger {
@@ -34,9 +36,10 @@ export class Ledger {
   }
 
   /** The first report of a replica after `expect` or `silence` is everything; others are what has changed. */
-  take(replica: string, { gone, proxies, records }: Report): void {
-    const known = this.#replicas.get(replica) ?? { records: new Map(), proxies: new Map() };
+  take(replica: string, { gone, proxies, records, told }: Report): void {
+    const known = this.#replicas.get(replica) ?? { records: new Map(), proxies: new Map(), told: 0 };
     this.#replicas.set(replica, known);
+    known.told = told ?? known.told;
     for (const report of records) {
       const versions = known.records.get(report.namespace) ?? [];
       versions.push(report);
@@ -53,7 +56,7 @@ export class Ledger {
     for (const replica of this.#replicas.values()) {
       const report = replica?.proxies.get(proxy);
       if (replica === undefined || report === undefined) continue;
-      const version = versionAt(replica.records.get(namespace), report.acknowledged);
+      const version = versionAt(replica.records.get(namespace), acknowledgedBy(report, replica.told));
       if (version === undefined) return undefined;
       if (oldest === undefined || (compareResourceVersions(version, oldest) ?? -1) < 0) oldest = version;
     }
@@ -81,6 +84,11 @@ export class Ledger {
     }
     return found;
   }
+}
+
+/** Number of the newest state of which a proxy has taken everything. @param told of its replica. */
+export function acknowledgedBy({ acknowledged, current }: ProxyReport, told: number): number | undefined {
+  return current === true ? Math.max(acknowledged ?? 0, told) : acknowledged;
 }
 
 /** The newest version that counted when the state was made which the proxy has taken. */

@@ -10,6 +10,8 @@ const proxySchema = z.object({
   pod: z.string().max(320),
   /** Number of the newest state of which it has taken everything; left out: none. */
   acknowledged: z.int().min(0).optional(),
+  /** It has all that is to be told of the replica's state, whichever that is: until there is another entry of it. */
+  current: z.boolean().optional(),
   /** Envoy's words, where it refuses what it is sent. */
   refused: z.string().max(2_000).optional(),
 });
@@ -24,6 +26,8 @@ const recordSchema = z.object({
 export type RecordReport = z.output<typeof recordSchema>;
 
 export const reportSchema = z.object({
+  /** Number of the newest state of which the replica has told everybody what concerns them: so that a state that concerns few is not told of thousands of proxies. */
+  told: z.int().min(0).optional(),
   proxies: z.array(proxySchema).default([]),
   /** UIDs of proxies that have no stream any more. */
   gone: z.array(z.string().max(64)).default([]),
@@ -39,9 +43,15 @@ export class PendingReport {
   readonly #proxies = new Map<string, ProxyReport>();
   readonly #gone = new Set<string>();
   readonly #records = new Map<string, RecordReport>();
+  #told: number | undefined;
 
   get empty(): boolean {
-    return this.#proxies.size === 0 && this.#gone.size === 0 && this.#records.size === 0;
+    return this.#told === undefined && this.#proxies.size === 0 && this.#gone.size === 0 && this.#records.size === 0;
+  }
+
+  /** All that is to be told of a state has been told before this. */
+  told(state: number): void {
+    this.#told = state;
   }
 
   proxy(report: ProxyReport): void {
@@ -61,10 +71,12 @@ export class PendingReport {
   /** Takes all of it. Records come with or before the proxies that have acknowledged them. */
   take(): Report {
     const report = {
+      ...(this.#told === undefined ? {} : { told: this.#told }),
       proxies: [...this.#proxies.values()],
       gone: [...this.#gone],
       records: [...this.#records.values()],
     };
+    this.#told = undefined;
     this.#proxies.clear();
     this.#gone.clear();
     this.#records.clear();

@@ -8,7 +8,6 @@ import type { Request, Resource, Response } from './session.ts';
 export const DELTA_PATH = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
 
 const REQUEST = 'type.googleapis.com/envoy.service.discovery.v3.DeltaDiscoveryRequest';
-const RESPONSE = 'type.googleapis.com/envoy.service.discovery.v3.DeltaDiscoveryResponse';
 
 /** Who an Envoy says that it is: in its first request only. */
 export interface ProxyNode {
@@ -53,7 +52,11 @@ export function encodeResource(name: string, message: JsonMessage & { readonly '
     field(2, Buffer.concat([textField(1, message['@type']), field(2, value)])),
     textField(3, name),
   ]);
-  return { name, version, body: field(RESOURCES, resource) };
+  // A buffer of its own: a slice of Node's pool would keep alive whatever was beside it, several times its size, for as long as the resource is known.
+  const pooled = field(RESOURCES, resource);
+  const body = Buffer.allocUnsafeSlow(pooled.length);
+  pooled.copy(body);
+  return { name, version, body };
 }
 
 /** Number of the field `resources` in a response. */
@@ -61,8 +64,12 @@ const RESOURCES = 2;
 
 /** A response: its resources are bytes already, and fields of a message may follow each other in any order. */
 export function encodeResponse({ type, nonce, resources, removed }: Response): Buffer {
-  const rest = encode({ '@type': RESPONSE, type_url: type, nonce, removed_resources: removed });
-  return Buffer.concat([rest, ...resources.map(({ body }) => body)]);
+  return Buffer.concat([
+    textField(4, type),
+    textField(5, nonce),
+    ...removed.map((name) => textField(6, name)),
+    ...resources.map(({ body }) => body),
+  ]);
 }
 
 function textField(number: number, text: string): Buffer {

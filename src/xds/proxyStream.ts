@@ -1,8 +1,8 @@
 /** One proxy's stream: hands what comes to the state machine, and what that says to the proxy. */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { types } from '../envoy/index.ts';
-import { encodeResponse, type ProxyNode, type ProxyRequest } from './protocol.ts';
-import { type Refused, Session, type Source } from './session.ts';
+import type { ProxyNode, ProxyRequest } from './protocol.ts';
+import { type Refused, type Response, Session, type SessionOptions, type Source } from './session.ts';
 
 /** Who wants to be configured. */
 export interface ProxyClaim extends ProxyNode {
@@ -16,11 +16,16 @@ export interface ProxyClaim extends ProxyNode {
 export interface ProxySource extends Source {
   /** Why this proxy gets nothing any more, such as that its pod is gone; undefined while it does. */
   readonly ended: string | undefined;
-  /** Another one whenever anything may be wanted that was not: what it gets unasked, or what names mean to it. Names of which it is told that they have changed are apart. */
+  /**
+   * Another one whenever anything may be wanted that was not: what it gets unasked, or what names mean to it in particular. Of names that mean something else to everybody it is told by
+   * their subjects.
+   */
   readonly view: unknown;
+  /** By which it is told that `view` or `ended` may be another: the same for as long as it lasts. */
+  readonly subjects: readonly string[];
 }
 
-export type ProxyCall = ServerDuplexStream<ProxyRequest, Buffer>;
+export type ProxyCall = ServerDuplexStream<ProxyRequest, Response>;
 
 /** More names than one pod can have destinations in use; somebody asks for more to fill our memory. */
 const MOST_NAMES = 20_000;
@@ -30,29 +35,50 @@ const LONGEST_NAME = 300;
 /** Dependencies first, so that no listener comes before its clusters. */
 const order = [types.cluster, types.endpoints, types.listener];
 
-export class ProxyStream {
+export interface ProxyStreamOptions {
   readonly claim: ProxyClaim;
-  readonly #call: ProxyCall;
-  readonly #source: ProxySource;
-  readonly #session: Session;
-  /** Number of the state that was compared last with what the proxy has. */
-  #compared: number;
-  #view: unknown;
-  #acknowledged: number | undefined;
+  readonly call: ProxyCall;
+  readonly source: ProxySource;
+  /** Number of the present state: it grows with each change. */
+  readonly state: number;
+  /** Number of the newest state of which everybody has been told what concerns them. */
+  readonly told: () => number;
+  readonly interest: Required<SessionOptions>['interest'];
+}
 
-  /** @param state number of the present state: it grows with each change. */
-  constructor(claim: ProxyClaim, call: ProxyCall, source: ProxySource, state: number) {
-    this.#compared = state;
-    this.claim = claim;
-    this.#call = call;
-    this.#source = source;
+export class ProxyStream {
+  readonly #options: ProxyStreamOptions;
+  readonly #session: Session;
+  #view: unknown;
+  /** While the proxy has something to answer or has refused it: what `acknowledged` was before. */
+  #before: number | undefined;
+  #isCurrent = false;
+
+  constructor(options: ProxyStreamOptions) {
+    const { interest, source } = options;
+    this.#options = options;
     this.#view = source.view;
-    this.#session = new Session({ source, order, sentAgainAfter: { of: types.cluster, type: types.endpoints } });
+    this.#session = new Session({
+      source,
+      order,
+      sentAgainAfter: { of: types.cluster, type: types.endpoints },
+      interest,
+    });
+  }
+
+  get claim(): ProxyClaim {
+    return this.#options.claim;
   }
 
   /** Number of the newest state of which the proxy has taken everything; undefined: none yet. Never an older one that it had before. */
   get acknowledged(): number | undefined {
-    return this.#acknowledged;
+    const { state, told } = this.#options;
+    return this.#isCurrent ? Math.max(state, told()) : this.#before;
+  }
+
+  /** Whether it has taken everything of the newest state of which all have been told: then it has that of the next one too, unless it is told something. */
+  get isCurrent(): boolean {
+    return this.#isCurrent;
   }
 
   get refused(): readonly Refused[] {
@@ -60,7 +86,7 @@ export class ProxyStream {
   }
 
   get source(): ProxySource {
-    return this.#source;
+    return this.#options.source;
   }
 
   /** @returns why the stream is to end; undefined: it goes on. */
@@ -76,28 +102,33 @@ export class ProxyStream {
 
   /**
    * What the proxy is to have may have changed.
-   * @param state number of the newest state of which all changes have been told by this.
-   * @param concerned whether what a name means may have changed; undefined: anything may.
+   * @param names that may mean something else; undefined: anything may.
    * @returns why the stream is to end; undefined: it goes on.
    */
-  changed(state: number, concerned: ((name: string) => boolean) | undefined): string | undefined {
-    const { ended, view } = this.#source;
+  changed(names: Iterable<string> | undefined): string | undefined {
+    const { ended, view } = this.#options.source;
     if (ended !== undefined) return ended;
-    const all = concerned === undefined || view !== this.#view;
+    const all = names === undefined || view !== this.#view;
     this.#view = view;
-    this.#send(this.#session.changed(all ? undefined : concerned));
-    this.#compared = state;
+    this.#send(this.#session.changed(all ? undefined : names));
     this.#note();
     return undefined;
   }
 
-  /** What was sent is of the compared state or a newer one, so that with nothing unanswered the proxy has at least that. A proxy asks for listeners when it has its clusters. */
+  /** All that it has to be told of by name. */
+  interests(): Iterable<string> {
+    return this.#session.interests();
+  }
+
+  /** A proxy asks for listeners when it has its clusters. */
   #note(): void {
-    if (this.#session.idle && this.#session.hasAskedFor(types.listener)) this.#acknowledged = this.#compared;
+    const is = this.#session.idle && this.#session.hasAskedFor(types.listener);
+    if (this.#isCurrent && !is) this.#before = this.acknowledged;
+    this.#isCurrent = is;
   }
 
   /** At most one response of each type is unanswered: a proxy that reads nothing costs no more than these. */
-  #send(responses: ReturnType<Session['changed']>): void {
-    for (const response of responses) this.#call.write(encodeResponse(response));
+  #send(responses: readonly Response[]): void {
+    for (const response of responses) this.#options.call.write(response);
   }
 }

@@ -13,8 +13,9 @@ import {
 } from '@grpc/grpc-js';
 import { type Clock, type Log, messageOf, TokenBucket } from '../kube/index.ts';
 import { Handshakes } from './handshakes.ts';
+import { Interests } from './interests.ts';
 import { addressOf, spiffeIdOf } from './peer.ts';
-import { DELTA_PATH, decodeRequest, type ProxyRequest } from './protocol.ts';
+import { DELTA_PATH, decodeRequest, encodeResponse, type ProxyRequest } from './protocol.ts';
 import { type ProxyCall, type ProxyClaim, type ProxySource, ProxyStream } from './proxyStream.ts';
 
 /** PEM: who the server is, and whom it trusts. */
@@ -46,8 +47,10 @@ export interface XdsServerOptions {
   readonly admit: (claim: ProxyClaim) => ProxySource | Refusal;
   /** Number of the state that sources speak of at present: it has grown whenever `changed` is called. */
   readonly state: () => number;
-  /** A proxy has come or answered, or has nothing to be told of the present state. */
+  /** A proxy has come or answered, or has been told something. */
   readonly heard?: (stream: ProxyStream) => void;
+  /** Whoever is current has everything of the state of this number. */
+  readonly told?: (state: number) => void;
   /** Its stream has ended. */
   readonly gone?: (stream: ProxyStream) => void;
   /** What a name is about: changes are told by that. Left out: the name itself. */
@@ -67,7 +70,7 @@ export interface XdsServer {
   streams(): ReadonlySet<ProxyStream>;
   /**
    * What proxies are to have may have changed: each of them is told, in slices that leave time for others. A change is told at once; those that follow each other closely are gathered.
-   * @param subjects about which something else may be told now; left out: about anything. The views of sources are looked at in any case.
+   * @param subjects about which something else may be told now, those by which sources are told of themselves included; left out: about anything.
    */
   changed(subjects?: Iterable<string>): void;
   /** For connections from now on; the open ones go on. */
@@ -161,22 +164,15 @@ const service: ServiceDefinition = {
     requestStream: true,
     responseStream: true,
     requestDeserialize: decodeRequest,
-    // Requests are read and responses are bytes already: this server is no client.
+    // This server is no client.
     requestSerialize: () => Buffer.alloc(0),
-    responseSerialize: (bytes: Buffer) => bytes,
+    // Bytes are made when they can be sent: what waits for a slow proxy is resources that all of them share.
+    responseSerialize: encodeResponse,
     responseDeserialize: (bytes: Buffer) => bytes,
   },
 };
 
 const itself = (name: string): string => name;
-
-/** What is told in one look at all streams. */
-interface Changes {
-  /** Number of the newest state whose changes are all among these. */
-  readonly state: number;
-  /** undefined: anything may have changed. */
-  readonly concerned: ((name: string) => boolean) | undefined;
-}
 
 /** All streams of this replica. */
 class Hub {
@@ -190,9 +186,17 @@ class Hub {
   #news: 'anything' | Set<string> | undefined;
   #looking = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
+  /** By what they ask for. */
+  readonly #named: Interests<ProxyStream>;
+  /** By what they are. */
+  readonly #own = new Interests<ProxyStream>(itself);
+  /** Number of the newest state of which everybody has been told what concerns them. */
+  #told: number;
 
   constructor(options: XdsServerOptions) {
     this.#options = options;
+    this.#named = new Interests(options.subjectOf ?? itself);
+    this.#told = options.state();
     this.#complaints = new TokenBucket(options.clock, 20, 1000);
   }
 
@@ -241,38 +245,50 @@ class Hub {
   }
 
   #begin(): void {
-    const { clock, state, subjectOf = itself } = this.#options;
+    const { clock, state } = this.#options;
     this.#lookedAt = clock.monotonic();
-    const news = this.#news;
+    const news = this.#news ?? [];
     this.#news = undefined;
-    const concerned = (name: string): boolean => {
-      const subject = subjectOf(name);
-      return subject !== undefined && news instanceof Set && news.has(subject);
-    };
     // What changes while streams are looked at is for the next time.
-    this.#look([...this.streams], 0, { state: state(), concerned: news === 'anything' ? undefined : concerned });
+    this.#look([...this.#concerned(news)], 0, state());
   }
 
-  #look(streams: readonly ProxyStream[], from: number, changes: Changes): void {
+  /** Streams, each with names that may mean something else; undefined: anything may. */
+  #concerned(news: 'anything' | Iterable<string>): Map<ProxyStream, readonly string[] | undefined> {
+    if (news === 'anything') return new Map([...this.streams].map((stream) => [stream, undefined]));
+    const found: Map<ProxyStream, readonly string[] | undefined> = this.#named.concerned(news);
+    for (const stream of this.#own.concerned(news).keys()) if (!found.has(stream)) found.set(stream, []);
+    return found;
+  }
+
+  #look(
+    concerned: readonly (readonly [ProxyStream, readonly string[] | undefined])[],
+    from: number,
+    state: number,
+  ): void {
     const next = from + SLICE;
-    for (const stream of streams.slice(from, next)) this.#tell(stream, changes);
-    if (next < streams.length) {
-      setImmediate(() => this.#look(streams, next, changes));
+    for (const [stream, names] of concerned.slice(from, next)) this.#tell(stream, names);
+    if (next < concerned.length) {
+      setImmediate(() => this.#look(concerned, next, state));
       return;
     }
+    this.#told = state;
+    this.#options.told?.(state);
     this.#looking = false;
     if (this.#news !== undefined) this.#lookSoon();
   }
 
-  #tell(stream: ProxyStream, { concerned, state }: Changes): void {
+  #tell(stream: ProxyStream, names: readonly string[] | undefined): void {
     const call = this.#calls.get(stream);
     if (call === undefined) return;
     try {
-      const ended = stream.changed(state, concerned);
+      const ended = stream.changed(names);
       if (ended !== undefined) this.#end(call, stream, status.PERMISSION_DENIED, ended);
       else this.#options.heard?.(stream);
     } catch (error) {
       this.#options.log.error({ error: messageOf(error), proxy: stream.claim.cluster }, 'a proxy cannot be told');
+      // What it has not been told it must not count as having.
+      this.#end(call, stream, status.INTERNAL, 'it cannot be told of a change; the log of proxy-api says why');
     }
   }
 
@@ -290,7 +306,17 @@ class Hub {
       this.#end(call, undefined, soon ? status.UNAVAILABLE : status.PERMISSION_DENIED, refused);
       return undefined;
     }
-    const stream = new ProxyStream(claim, call, admitted, this.#options.state());
+    const stream: ProxyStream = new ProxyStream({
+      claim,
+      call,
+      source: admitted,
+      state: this.#options.state(),
+      told: () => this.#told,
+      interest: {
+        begins: (name) => this.#named.add(stream, name),
+        ends: (name) => this.#named.delete(stream, name),
+      },
+    });
     const before = this.#byNode.get(claim.id);
     const callBefore = before === undefined ? undefined : this.#calls.get(before);
     // It has come back before its end was noticed.
@@ -298,6 +324,7 @@ class Hub {
     this.streams.add(stream);
     this.#calls.set(stream, call);
     this.#byNode.set(claim.id, stream);
+    for (const subject of admitted.subjects) this.#own.add(stream, subject);
     return stream;
   }
 
@@ -310,6 +337,8 @@ class Hub {
   #forget(stream: ProxyStream): void {
     if (!this.streams.delete(stream)) return;
     this.#calls.delete(stream);
+    for (const name of stream.interests()) this.#named.delete(stream, name);
+    for (const subject of stream.source.subjects) this.#own.delete(stream, subject);
     if (this.#byNode.get(stream.claim.id) === stream) this.#byNode.delete(stream.claim.id);
     this.#options.gone?.(stream);
   }

@@ -234,13 +234,15 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
 class Client {
   readonly held = new Map(order.map((type) => [type, new Map<string, string>()]));
   readonly asked = new Map(order.map((type) => [type, new Set<string>()]));
+  /** Of which it is told. */
+  readonly interests = new Set<string>();
   readonly #inbox: Response[] = [];
   #session: Session;
   readonly #world: World;
 
   constructor(world: World) {
     this.#world = world;
-    this.#session = open(world);
+    this.#session = this.#open();
     this.connect();
   }
 
@@ -249,7 +251,7 @@ class Client {
   }
 
   connect(): void {
-    this.#session = open(this.#world);
+    this.#session = this.#open();
     this.#inbox.length = 0;
     for (const type of order) {
       const asked = [...(this.asked.get(type) ?? [])];
@@ -257,6 +259,15 @@ class Client {
       if (type === ENDPOINTS && asked.length === 0) continue;
       this.receive(this.#session.request(request(type, { subscribe, initialVersions: new Map(this.held.get(type)) })));
     }
+  }
+
+  #open(): Session {
+    this.interests.clear();
+    const interest = {
+      begins: (name: string) => this.interests.add(name),
+      ends: (name: string) => this.interests.delete(name),
+    };
+    return new Session({ source: this.#world, order, sentAgainAfter, interest });
   }
 
   ask(type: string, name: string): void {
@@ -296,7 +307,7 @@ test('whatever happens in whatever order, in the end the client has exactly what
         if (one.what === 'mean') {
           world.set('onDemand', one.type, one.name, one.version);
           if (one.name === AHEAD && one.type === CLUSTERS) world.set('everybody', CLUSTERS, AHEAD, one.version);
-          client.receive(client.session.changed((name) => name === one.name));
+          client.receive(client.session.changed(client.interests.has(one.name) ? [one.name] : []));
         }
         if (one.what === 'ask') client.ask(one.type, one.name);
         if (one.what === 'answer') client.answer();
@@ -312,6 +323,7 @@ test('whatever happens in whatever order, in the end the client has exactly what
         );
       }
       expect(client.session.idle).toBe(true);
+      expect([...client.interests].sort()).toEqual([...new Set(client.session.interests())].sort());
     }),
     { numRuns: 1_000 },
   );

@@ -56,6 +56,8 @@ export interface SessionOptions {
    * has changed.
    */
   readonly sentAgainAfter?: { readonly of: string; readonly type: string };
+  /** Told of each name from the moment on at which the client is to hear of its changes, and when that has an end. */
+  readonly interest?: { readonly begins: (name: string) => unknown; readonly ends: (name: string) => unknown };
 }
 
 const EVERYTHING = '*';
@@ -117,7 +119,8 @@ export class Session {
       this.#types.set(type, state);
       // Without a name the first request is for everything; later ones are acknowledgements.
       if (subscribe.length === 0) state.everything = true;
-      for (const [name, version] of initialVersions) if (!this.#isSentAgain(type, name)) state.held.set(name, version);
+      for (const [name, version] of initialVersions)
+        if (!this.#isSentAgain(type, name)) this.#hold(state, name, version);
     }
     if (nonce !== '') this.#answered(type, state, nonce, error);
     for (const name of unsubscribe) {
@@ -127,6 +130,7 @@ export class Session {
       if (state.everything) state.unsure = true;
       // What it does not want any more it drops by itself.
       if (!state.unasked.has(name)) state.held.delete(name);
+      this.#maybeEnd(name);
     }
     for (const name of subscribe) {
       if (name === EVERYTHING) {
@@ -137,6 +141,7 @@ export class Session {
         if (!initialVersions.has(name)) state.held.delete(name);
         state.names.add(name);
         state.stale.add(name);
+        this.#options.interest?.begins(name);
       }
     }
     const { sentAgainAfter } = this.#options;
@@ -145,19 +150,36 @@ export class Session {
 
   /**
    * The wanted state may have changed. To compare everything with each of thousands of clients at each change would be most of the work.
-   * @param concerned whether that may be so of a name; left out: of anything.
+   * @param names of which that is so; left out: of anything.
    * @returns what is to be sent, in this order.
    */
-  changed(concerned?: (name: string) => boolean): Response[] {
-    for (const state of this.#types.values()) {
-      if (concerned === undefined) state.unsure = true;
-      // Then everything is compared anyway, once it may be sent.
-      if (concerned === undefined || state.unsure) continue;
-      for (const name of state.names) if (concerned(name)) state.stale.add(name);
-      if (!state.everything) continue;
-      for (const name of state.held.keys()) if (!state.names.has(name) && concerned(name)) state.stale.add(name);
+  changed(names?: Iterable<string>): Response[] {
+    if (names === undefined) for (const state of this.#types.values()) state.unsure = true;
+    else {
+      for (const name of names) {
+        for (const state of this.#types.values())
+          if (state.names.has(name) || (state.everything && state.held.has(name))) state.stale.add(name);
+      }
     }
     return this.#news(() => true);
+  }
+
+  /** All names of which it is told: `interest` has begun for each of them. */
+  *interests(): Generator<string> {
+    for (const { names, held } of this.#types.values()) {
+      yield* names;
+      yield* held.keys();
+    }
+  }
+
+  #hold(state: TypeState, name: string, version: string): void {
+    if (!state.held.has(name) && !state.names.has(name)) this.#options.interest?.begins(name);
+    state.held.set(name, version);
+  }
+
+  #maybeEnd(name: string): void {
+    for (const { names, held } of this.#types.values()) if (names.has(name) || held.has(name)) return;
+    this.#options.interest?.ends(name);
   }
 
   #news(concerned: (type: string) => boolean): Response[] {
@@ -179,12 +201,13 @@ export class Session {
       this.#nonces += 1;
       const nonce = String(this.#nonces);
       for (const { name, version } of resources) {
-        state.held.set(name, version);
+        this.#hold(state, name, version);
         if (!state.names.has(name)) state.unasked.add(name);
       }
       for (const name of removed) {
         state.held.delete(name);
         state.unasked.delete(name);
+        this.#maybeEnd(name);
       }
       if (type === sentAgainAfter?.of) {
         const dependent = this.#types.get(sentAgainAfter.type);

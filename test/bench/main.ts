@@ -1,4 +1,4 @@
-/** `npm run bench -- [sign|effective-mode|issue|latency|renewals|memory|inventory|failover|node|switch|all] [--count N] [--rounds N] [--proxies N] [--services N] [--cpu-prof DIR] [--json]` */
+/** `npm run bench -- [sign|effective-mode|issue|latency|renewals|memory|inventory|failover|node|switch|proxy|push|all] [--count N] [--rounds N] [--proxies N] [--services N] [--cpu-prof DIR] [--json]` */
 import { parseArgs } from 'node:util';
 import { printProgress } from '../support/progress.ts';
 import { measureEffectiveMode } from './effectiveMode.ts';
@@ -8,9 +8,11 @@ import { measureIssuing } from './issue.ts';
 import { measureLatency } from './latency.ts';
 import { measureMemory } from './memory.ts';
 import { measureNode } from './node.ts';
+import { measureProxy, proxyGoals } from './proxy.ts';
+import { measurePush, pushGoals } from './push.ts';
 import { measureRenewals } from './renewals.ts';
 import { measureSigning } from './sign.ts';
-import { measureSwitch } from './switch.ts';
+import { measureSwitch, switchGoals } from './switch.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -46,6 +48,17 @@ const benchmarks: Readonly<Record<string, () => Promise<object>>> = {
       },
       Number(values.rounds ?? 3),
     ),
+  proxy: () => measureProxy(Number(values.rounds ?? 7)),
+  push: () => measurePush(Number(values.rounds ?? 100)),
+};
+
+/** What has to be reached, printed beside what was measured. */
+const goals: Readonly<Record<string, string>> = {
+  'effective-mode': 'from nothing ≤ 500 ms, after one policy has changed ≤ 10 ms',
+  inventory: 'resident ≤ 200 MB with 20,000 pods',
+  switch: switchGoals,
+  proxy: proxyGoals,
+  push: pushGoals,
 };
 
 const wanted = positionals.length === 0 || positionals.includes('all') ? Object.keys(benchmarks) : positionals;
@@ -55,7 +68,9 @@ for (const name of wanted) {
     throw new Error(`there is no benchmark "${name}": choose from ${Object.keys(benchmarks).join(', ')}, all`);
   printProgress(`${name} ...`);
   const result = await measure();
-  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : table(result));
+  const goal = goals[name];
+  if (values.json) process.stdout.write(`${JSON.stringify({ ...result, ...(goal === undefined ? {} : { goal }) })}\n`);
+  else process.stdout.write(table({ ...result, ...(goal === undefined ? {} : { goal }) }));
 }
 
 function table(result: object): string {

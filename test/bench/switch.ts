@@ -19,6 +19,9 @@ export interface SwitchResult {
   readonly onePodAdded: PodAdded;
   readonly reconnectKnown: Reconnect;
   readonly reconnectCold: Reconnect;
+  /** A server that does nothing but send as many messages and bytes as the last round's two waves: its CPU, and what proxy-api took beside it. */
+  readonly bareCpuMilliseconds: number;
+  readonly cpuOfBare: number;
 }
 
 interface Wave {
@@ -79,6 +82,9 @@ export async function measureSwitch(options: SceneOptions, rounds: number): Prom
     const onePodAdded = await addPod(scene);
     await scene.restart();
     const reconnectKnown = await reconnect(scene, false);
+    const last = made.at(-1);
+    if (last === undefined) throw new Error('there was no round');
+    const bareCpuMilliseconds = await measureBare(scene, [last.clients, last.servers]);
     return {
       benchmark: 'switch',
       proxies: options.proxies,
@@ -89,6 +95,8 @@ export async function measureSwitch(options: SceneOptions, rounds: number): Prom
       onePodAdded,
       reconnectKnown,
       reconnectCold,
+      bareCpuMilliseconds,
+      cpuOfBare: Math.round((last.proxyApiCpuMilliseconds / bareCpuMilliseconds) * 100) / 100,
     };
   } finally {
     await scene.close();
@@ -194,6 +202,28 @@ async function reconnect(scene: Scene, cold: boolean): Promise<Reconnect> {
     megabytes: megabytes(bytes),
     proxyApiPeakMegabytes: peakMegabytes(proxyApi.pid),
   };
+}
+
+async function measureBare(scene: Scene, waves: readonly Wave[]): Promise<number> {
+  printProgress('  the same by a server that only sends');
+  const { mesh, proxies } = scene;
+  const bare = await scene.bare();
+  await proxies.mark();
+  await scene.quiet();
+  const cpu = cpuMilliseconds(bare.pid);
+  let expected = 0;
+  for (const wave of waves) {
+    await bare.send(wave.messagesOfEachProxy, (wave.megabytes * 1e6) / mesh.pods.length);
+    expected += wave.messagesOfEachProxy;
+    await waitFor('everything to have come', async () => Math.min(...(await proxies.look()).messages) >= expected, {
+      timeoutMs: 60_000,
+      intervalMs: 200,
+    });
+  }
+  await scene.quiet();
+  const taken = cpuMilliseconds(bare.pid) - cpu;
+  bare.end();
+  return taken;
 }
 
 function megabytes(bytes: readonly number[]): number {

@@ -115,7 +115,7 @@ export class Pod implements AsyncDisposable {
         'nodad',
       ];
       await run('ip', outside, { env: { PATH: machinePath } });
-      await pod.#inside('ip', ['address', 'add', `${pod.ipv6}/64`, 'dev', 'eth0', 'nodad']);
+      await pod.inside('ip', ['address', 'add', `${pod.ipv6}/64`, 'dev', 'eth0', 'nodad']);
       await pod.#startApplication(options.own);
       await pod.#redirect();
       await pod.#startEnvoy(options);
@@ -155,17 +155,23 @@ export class Pod implements AsyncDisposable {
     return this.#guarded.launch(this.#namespaces.enter(command), options);
   }
 
+  /** A process in the pod's network. */
+  get pid(): number {
+    return this.#namespaces.pid;
+  }
+
+  /** Runs a program in the pod's network, to its end. */
+  async inside(program: string, args: readonly string[]): Promise<void> {
+    const [first, ...words] = this.#namespaces.enter([program, ...args]);
+    await run(first, words, { env: { PATH: machinePath } });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#guarded.remove();
   }
 
   get #probeOptions() {
     return { podAddress: this.ipv4, ipv6: true, routes: this.#probes };
-  }
-
-  async #inside(program: string, args: readonly string[]): Promise<void> {
-    const [first, ...words] = this.#namespaces.enter([program, ...args]);
-    await run(first, words, { env: { PATH: machinePath } });
   }
 
   async #startApplication({ keyPem, certificatePem }: PodOptions['own']): Promise<void> {
@@ -194,7 +200,7 @@ export class Pod implements AsyncDisposable {
   async #redirect(): Promise<void> {
     const command = z.array(z.string()).parse(initContainer(settings, readWishes({}, settings.resources))['command']);
     const [program = '', ...args] = command;
-    await this.#inside(program, args);
+    await this.inside(program, args);
   }
 
   async #startEnvoy({ configuration: wanted, envoy, identity }: PodOptions): Promise<void> {
@@ -230,7 +236,7 @@ export class Pod implements AsyncDisposable {
     // Its own path may lie where nobody but root can go.
     const program = '/run/envoy';
     writeFileSync(this.#hostPath(program), '');
-    await this.#inside('mount', ['--bind', envoy, program]);
+    await this.inside('mount', ['--bind', envoy, program]);
     const flags = ['--concurrency', '2', '--drain-time-s', String(DRAIN_SECONDS), '--drain-strategy', 'immediate'];
     const user = [`--reuid=${PROXY_USER}`, `--regid=${PROXY_USER}`, '--clear-groups', '--bounding-set=-all'];
     const words = [program, '-c', `${configuration}/bootstrap.json`, ...flags, '--disable-hot-restart', '-l', 'warn'];

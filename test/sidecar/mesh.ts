@@ -143,6 +143,7 @@ export class Mesh {
     return {
       ended: undefined,
       view: undefined,
+      subjects: [],
       all: (type) => own.all(type),
       named: (type, name) => this.#destinations.named(type, name),
     };

@@ -7,7 +7,13 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js';
 import * as z from 'zod';
-import { type ProxyReport, REPORTS_PATH, type RecordReport, reportSchema } from '../../src/replicas/index.ts';
+import {
+  acknowledgedBy,
+  type ProxyReport,
+  REPORTS_PATH,
+  type RecordReport,
+  reportSchema,
+} from '../../src/replicas/index.ts';
 import { decode, encode } from '../../src/xds/envoyApi.ts';
 import { DELTA_PATH } from '../../src/xds/protocol.ts';
 import type { Identity } from '../proxy/identities.ts';
@@ -163,6 +169,7 @@ export class ReportListener {
   readonly #call: ClientReadableStream<Buffer>;
   readonly #proxies = new Map<string, ProxyReport>();
   readonly #records = new Map<string, RecordReport>();
+  #told = 0;
 
   constructor(port: number, identity: Identity) {
     this.#client = clientOf(port, identity);
@@ -173,7 +180,8 @@ export class ReportListener {
       {},
     );
     this.#call.on('data', (bytes: Buffer) => {
-      const { gone, proxies, records } = reportSchema.parse(JSON.parse(bytes.toString('utf8')));
+      const { gone, proxies, records, told } = reportSchema.parse(JSON.parse(bytes.toString('utf8')));
+      this.#told = told ?? this.#told;
       for (const report of records) this.#records.set(report.namespace, report);
       for (const report of proxies) this.#proxies.set(report.uid, report);
       for (const uid of gone) this.#proxies.delete(uid);
@@ -195,7 +203,8 @@ export class ReportListener {
   /** Whether a proxy has taken everything that the record of a namespace at this version comes to. */
   hasTaken(uid: string, namespace: string, resourceVersion: string): boolean {
     const record = this.#records.get(namespace);
-    const acknowledged = this.#proxies.get(uid)?.acknowledged;
+    const proxy = this.#proxies.get(uid);
+    const acknowledged = proxy && acknowledgedBy(proxy, this.#told);
     return record?.resourceVersion === resourceVersion && acknowledged !== undefined && acknowledged >= record.state;
   }
 

@@ -10,6 +10,7 @@ export class World implements ProxySource {
   ended: string | undefined;
   /** Every change is of anything. */
   readonly view = undefined;
+  readonly subjects = [];
   /** Number of the state. */
   state = 0;
   readonly #everybody = new Map<string, Map<string, Resource>>();

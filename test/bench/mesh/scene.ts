@@ -18,6 +18,7 @@ import {
 import { waitFor } from '../../support/waitFor.ts';
 import { ReportListener } from '../../xds/client.ts';
 import { transportFor } from '../harness.ts';
+import { BareServer } from './bare.ts';
 import { ProxiesProcess } from './client.ts';
 import type { Look } from './proxies.ts';
 import { type Mesh, MeshMaker, type MeshSize, Records } from './world.ts';
@@ -135,6 +136,19 @@ export class Scene {
       const state = `${complete} have everything, ${ended} streams have ended (${why ?? 'none'})`;
       throw new Error(`${lagging()} of ${this.mesh.pods.length} lag; ${state}`, { cause: error });
     }
+  }
+
+  /** A server that all proxies are connected to instead, and that only sends. */
+  async bare(): Promise<BareServer> {
+    await this.proxies.close();
+    const bare = await BareServer.start(
+      await issueIdentity({ ca: this.#ca, namespace: OPERATOR_NAMESPACE, account: PROXY_API }),
+    );
+    await this.proxies.open(bare.port, true);
+    await waitFor('all proxies to be there', async () => (await bare.streams()) >= this.mesh.pods.length, {
+      timeoutMs: 120_000,
+    });
+    return bare;
   }
 
   /** What has come, once nothing more comes. */
