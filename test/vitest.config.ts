@@ -5,7 +5,7 @@ const real = { testTimeout: 120_000, hookTimeout: 300_000 };
 
 /** What has the whole machine, or shares a daemon, a node's network or the programs' patience with nobody. */
 const alone = [
-  'test/{chart/{docs,pods},cluster/guardian,readme,restart/node}.test.ts',
+  'test/{chart/{docs,pods},cli/fetch,cluster/guardian,readme,restart/node}.test.ts',
   'test/{demo,docker,faults,image,kind,node,sidecar}/**/*.test.ts',
 ];
 
@@ -28,6 +28,8 @@ export default defineConfig({
           name: 'real',
           include: ['test/**/*.test.ts'],
           exclude: alone,
+          // Twice that of one that has both cores.
+          testTimeout: 2 * real.testTimeout,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
