@@ -181,6 +181,14 @@ function settledIn(json: string, mode: Mode): boolean {
   return workloads.length > 0 && workloads.every(({ phase, servers }) => phase === 'Settled' && servers === mode);
 }
 
+async function rootsInWebhooks(): Promise<void> {
+  await waitFor('the roots in the webhooks', async () => {
+    const path = 'jsonpath={.webhooks[*].clientConfig.caBundle}';
+    const found = await cluster.kubectl(['get', 'mutatingwebhookconfiguration', 'mtls-operator', '-o', path]);
+    return found.split(' ').filter((word) => word !== '').length === 2;
+  });
+}
+
 test('helm install --wait brings the operator and proxy-api, in the order in which they need each other', async () => {
   await helm(
     'install',
@@ -206,11 +214,7 @@ test('helm install --wait brings the operator and proxy-api, in the order in whi
       .catch(String);
     throw new Error(`${String(error)}\n${pods.slice(-6_000)}\n${logs.slice(-6_000)}`);
   });
-  await waitFor('the roots in the webhooks', async () => {
-    const path = 'jsonpath={.webhooks[*].clientConfig.caBundle}';
-    const found = await cluster.kubectl(['get', 'mutatingwebhookconfiguration', 'mtls-operator', '-o', path]);
-    return found.split(' ').filter((word) => word !== '').length === 2;
-  });
+  await rootsInWebhooks();
 });
 
 describe('pods of a labelled namespace', () => {
@@ -353,7 +357,7 @@ describe('helm uninstall', () => {
   test('is refused while pods have a sidecar, and helm itself says which and what to do', async () => {
     const said = await failure(uninstall());
     expect(said).toContain('3 pods have a sidecar');
-    expect(said).toMatch(/^ {2}shop: 3$/m);
+    expect(said).toContain('shop: 3');
     expect(said).toContain('helm uninstall mtls-operator -n mtls-system --no-hooks');
     for (const name of ['mtls-operator-controller', 'mtls-operator-proxy-api'])
       await rolledOut(OPERATOR_NAMESPACE, name);
@@ -384,6 +388,10 @@ describe('helm uninstall', () => {
       '--timeout=3m',
       ...values,
     );
+    await rootsInWebhooks();
+    // It was made while nobody gave it a sidecar.
+    await cluster.kubectl(['rollout', 'restart', 'deployment/late', '-n', 'shop']);
+    await rolledOut('shop', 'late');
     await apply('Permissive');
     await enforced('Permissive');
     const [late = ''] = await podNames('shop', 'late');
