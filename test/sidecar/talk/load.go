@@ -17,7 +17,7 @@ import (
 const (
 	controlAddress = "127.0.0.1:7070"
 	// Between two words of one who talks.
-	pause = 200 * time.Millisecond
+	pause = 300 * time.Millisecond
 )
 
 // load talks until it is told to end, and then finishes what it is at. URLs that begin with keep+ are talked to over connections that are kept.
