@@ -5,9 +5,15 @@ const since = '2030-01-01T00:00:00Z';
 const is = (servers: string, clients: string) => ({ target: servers, servers, clients, phase: 'Settled', since });
 const web = { kind: 'Deployment', name: 'web' };
 
-function rollout(workloads: unknown) {
-  const metadata = { name: 'default', namespace: 'shop', resourceVersion: '7', uid: 'u' };
+function decoded(workloads: unknown, name: string) {
+  const metadata = { name, namespace: 'shop', resourceVersion: '7', uid: 'u' };
   return decodeRollout({ metadata, spec: { workloads } });
+}
+
+function rollout(workloads: unknown) {
+  const record = decoded(workloads, 'default');
+  if (record === undefined) throw new Error('it is no record');
+  return record;
 }
 
 describe('what is recorded', () => {
@@ -33,4 +39,8 @@ test('a record that cannot be read says why, and nothing else', () => {
   const { value } = rollout([{ kind: 'Deployment', name: 'web', servers: 'Sometimes' }]);
   expect(value.problem).toMatch(/workloads/);
   expect(value.workloads.size).toBe(0);
+});
+
+test('an object of another name is no record', () => {
+  expect(decoded([], 'other')).toBeUndefined();
 });

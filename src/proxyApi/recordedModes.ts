@@ -1,5 +1,5 @@
 /** The modes of a namespace's workloads as its MTLSRollout records them: what proxies are rendered from, and nothing else, so that all replicas agree. */
-import { InvalidObjectError, type Mode, type MTLSRolloutSpec, parseMTLSRollout } from '../api/index.ts';
+import { InvalidObjectError, type Mode, type MTLSRolloutSpec, parseMTLSRollout, ROLLOUT_NAME } from '../api/index.ts';
 import type { WorkloadName } from '../inventory/index.ts';
 import { asRecord, asString } from '../kube/index.ts';
 import { beginning, type ClientMode } from '../rollout/index.ts';
@@ -28,9 +28,10 @@ export interface RecordedModes {
 /** Nobody has said anything of it: whoever dials is served, and mesh peers speak mutual TLS. */
 const unrecorded: WorkloadModes = { others: beginning, ports: new Map() };
 
-/** @throws Error where the object is not an MTLSRollout by its outline. */
-export function decodeRollout(object: unknown): { key: string; value: RecordedModes } {
+/** @returns undefined for an object that is no record: there is one of that name in a namespace. @throws Error where the object is not an MTLSRollout by its outline. */
+export function decodeRollout(object: unknown): { key: string; value: RecordedModes } | undefined {
   const metadata = asRecord(asRecord(object)['metadata']);
+  if (metadata['name'] !== ROLLOUT_NAME) return undefined;
   const namespace = asString(metadata['namespace']);
   const about = { resourceVersion: asString(metadata['resourceVersion']), namespace };
   const key = `${namespace}/${asString(metadata['name'])}`;

@@ -5,6 +5,7 @@ import {
   type MTLSRolloutSpec,
   mtlsPolicyStatusSchema,
   mtlsRolloutSpecSchema,
+  ROLLOUT_NAME,
 } from '../../api/index.ts';
 import { property, stringAt } from '../../kube/index.ts';
 import { timeOf } from './certificateStatus.ts';
@@ -26,14 +27,11 @@ export interface RolloutRecord {
   readonly unsettled: Condition | undefined;
 }
 
-/** The one record of a namespace. Objects of another name mean nothing. */
-const RECORD_NAME = 'default';
-
-/** Workload by workload: one that cannot be read hides none of the others. */
+/** Workload by workload: one that cannot be read hides none of the others. Objects of another name mean nothing. */
 export function readRollout(object: unknown): RolloutRecord | undefined {
   const metadata = property(object, 'metadata');
   const namespace = stringAt(metadata, 'namespace');
-  if (!namespace || stringAt(metadata, 'name') !== RECORD_NAME) return undefined;
+  if (!namespace || stringAt(metadata, 'name') !== ROLLOUT_NAME) return undefined;
   const written = property(property(object, 'spec'), 'workloads');
   const workloads = new Map<string, WorkloadSwitch>();
   for (const entry of Array.isArray(written) ? written : []) {
