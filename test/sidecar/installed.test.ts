@@ -74,8 +74,10 @@ function workload(namespace: string, name: string, replicas: number): object[] {
     args: ['echo', 'http://:8080', 'tcp://:9000'],
     ports: [{ name: 'http', containerPort: 8080 }, { containerPort: 9000 }],
     readinessProbe: { httpGet: { path: '/well', port: 'http' }, periodSeconds: 1 },
+    // As anywhere in Kubernetes: it goes on until everybody has heard that it is about to end.
+    lifecycle: { preStop: { sleep: { seconds: 3 } } },
   };
-  const spec = { serviceAccountName: name, terminationGracePeriodSeconds: 2, containers: [container] };
+  const spec = { serviceAccountName: name, terminationGracePeriodSeconds: 6, containers: [container] };
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
     {
