@@ -54,8 +54,13 @@ export class Capture {
     return capture;
   }
 
-  /** @returns every byte that it has heard. @throws where it has missed some. */
-  async stop(): Promise<Buffer> {
+  /**
+   * @param last what was said last: it may still be on its way through the kernel to tcpdump, in the order in which it was on the wires.
+   * @returns every byte that it has heard. @throws where it has missed some.
+   */
+  async stop(last: string): Promise<Buffer> {
+    const file = join(this.#directory, 'pcap');
+    await waitFor('tcpdump to have heard everything', async () => (await readFile(file)).includes(last));
     const { pid } = this.#child;
     if (pid === undefined) throw new Error('tcpdump was not started');
     // Of those who entered the node's namespaces, tcpdump is the last that has this pipe.
@@ -64,7 +69,7 @@ export class Capture {
     await closed;
     try {
       if (!/^0 packets dropped by kernel/m.test(this.#said)) throw new Error(`not everything was heard: ${this.#said}`);
-      return await readFile(join(this.#directory, 'pcap'));
+      return await readFile(file);
     } finally {
       await rm(this.#directory, { recursive: true, force: true });
     }

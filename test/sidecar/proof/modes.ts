@@ -6,7 +6,7 @@ import { MESH_ALPN, serverFirstName } from '../../../src/envoy/index.ts';
 import { printProgress } from '../../support/progress.ts';
 import { MESHED, PLAIN } from '../installation.ts';
 import { Capture } from './capture.ts';
-import { clients, type Outcome } from './clients.ts';
+import { clients, type Outcome, outcomeOf } from './clients.ts';
 import type { Town } from './town.ts';
 import { ports } from './workloads.ts';
 
@@ -23,6 +23,8 @@ const ways = {
 } as const;
 type Way = keyof typeof ways;
 
+const payloadOf = (): string => `payload-${randomBytes(6).toString('hex')}`;
+
 export function protocolsInModes(town: () => Town): void {
   describe.each(modes)('in %s', (mode) => {
     const said = new Map<string, Said>();
@@ -36,11 +38,14 @@ export function protocolsInModes(town: () => Town): void {
       for (const [way, { app, host, namespace }] of Object.entries(ways)) {
         const speaker = await town().speaker(namespace, app);
         for (const client of clients) {
-          const payload = `payload-${randomBytes(6).toString('hex')}`;
+          const payload = payloadOf();
           said.set(key(way, client.protocol), { payload, outcome: await town().says(speaker, client, host, payload) });
         }
       }
-      wire = await capture.stop();
+      const end = payloadOf();
+      const stranger = await town().speaker(PLAIN, 'stranger');
+      await outcomeOf(installation.cluster, stranger, ['/talk', 'ask', `lines://web:${ports.lines}`, end]);
+      wire = await capture.stop(end);
     });
 
     const saidBy = (way: Way, protocol: string): Said => {

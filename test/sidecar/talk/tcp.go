@@ -15,6 +15,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -193,14 +194,15 @@ func talkTLS(ctx context.Context, open dial, address, payload string) (string, e
 	stranger := own.ConnectionState().PeerCertificates[0].VerifyHostname(ownName)
 	// Said to whoever it is: a client that verifies nothing is not to be heard by the application either.
 	answer, err := newLines(own).say(payload)
-	// In TLS 1.3 the client is done before the server says what it thinks of it.
-	if alert := (*net.OpError)(nil); errors.As(err, &alert) && alert.Op == "remote error" {
+	switch {
+	case stranger == nil:
+		return answer, err
+	// In TLS 1.3 the client is done before the server says what it thinks of it, which may be too late for what is written.
+	case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
 		return "", errRefused
+	default:
+		return "", errors.Join(stranger, err)
 	}
-	if err = errors.Join(err, stranger); err != nil {
-		return "", err
-	}
-	return answer, nil
 }
 
 func selfSigned() (tls.Certificate, error) {
