@@ -18,7 +18,7 @@ import type { ProxySource, Resource } from '../xds/index.ts';
 import { namesOfService, RenderedDestinations } from './destinationResources.ts';
 import { Encodings } from './encodings.ts';
 import { hasIpv6, inboundOf, type ProxiedPod, probesOfPod } from './inboundOf.ts';
-import { modesOfWorkload, type RecordedModes, type WorkloadModes } from './recordedModes.ts';
+import { modesOfWorkload, type PortModes, type RecordedModes, type WorkloadModes } from './recordedModes.ts';
 
 export interface NodeRecord {
   readonly resourceVersion: string;
@@ -135,13 +135,15 @@ export class MeshState {
       return;
     }
     const known = this.#modes.get(namespace);
-    const changed = differences(known, after);
+    const changed = differences(known, after, (modes) => modes);
+    const dialledOtherwise = differences(known, after, ({ clients }) => clients);
     if (after === undefined) this.#modes.delete(namespace);
     else this.#modes.set(namespace, kept(known, after, changed));
+    // How servers accept connections is nothing to whoever dials them.
     const addresses = new Set<string>();
     for (const [key, { mesh }] of this.#stores.pods.entries()) {
       if (mesh?.sidecar === undefined || namespaceOf(key) !== namespace) continue;
-      if (!changed.has(`${mesh.workload.kind}/${mesh.workload.name}`)) continue;
+      if (!dialledOtherwise.has(`${mesh.workload.kind}/${mesh.workload.name}`)) continue;
       for (const address of this.#destinations.concerning(key)) addresses.add(address);
     }
     this.#rendered.forget(addresses);
@@ -199,11 +201,16 @@ function kept(before: RecordedModes | undefined, after: RecordedModes, changed: 
   return { ...after, workloads: new Map(workloads) };
 }
 
-/** Workloads whose modes are not what they were, by `kind/name`. */
-function differences(before: RecordedModes | undefined, after: RecordedModes | undefined): Set<string> {
+/** Workloads of which something is not what it was, by `kind/name`. */
+function differences(
+  before: RecordedModes | undefined,
+  after: RecordedModes | undefined,
+  of: (modes: PortModes) => unknown,
+): Set<string> {
   const text = (modes: RecordedModes | undefined, key: string): string => {
     const found = modes?.workloads.get(key);
-    return found === undefined ? '' : JSON.stringify([found.others, [...found.ports]]);
+    if (found === undefined) return '';
+    return JSON.stringify([of(found.others), [...found.ports].map(([port, is]) => [port, of(is)])]);
   };
   const keys = new Set([...(before?.workloads.keys() ?? []), ...(after?.workloads.keys() ?? [])]);
   return new Set([...keys].filter((key) => text(before, key) !== text(after, key)));

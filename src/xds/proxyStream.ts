@@ -103,13 +103,17 @@ export class ProxyStream {
   /**
    * What the proxy is to have may have changed.
    * @param names that may mean something else; undefined: anything may.
+   * @param itself whether what is its own may be something else.
    * @returns why the stream is to end; undefined: it goes on.
    */
-  changed(names: Iterable<string> | undefined): string | undefined {
-    const { ended, view } = this.#options.source;
-    if (ended !== undefined) return ended;
-    const all = names === undefined || view !== this.#view;
-    this.#view = view;
+  changed(names: Iterable<string> | undefined, itself: boolean): string | undefined {
+    let all = names === undefined;
+    if (itself) {
+      const { ended, view } = this.#options.source;
+      if (ended !== undefined) return ended;
+      all ||= view !== this.#view;
+      this.#view = view;
+    }
     this.#send(this.#session.changed(all ? undefined : names));
     this.#note();
     return undefined;

@@ -81,10 +81,13 @@ export interface XdsServer {
 const HALF_HOUR = 30 * 60 * 1000;
 
 /**
- * From the beginning of one look at all streams to the next (ms). A mesh-wide switch or the start of a Deployment is hundreds of changes in a second: a look at a thousand proxies for each
- * of them, and a response of its own to each proxy, would cost more than all that is told.
+ * From the beginning of one look at what has changed to the next, at least (ms). A mesh-wide switch or the start of a Deployment is hundreds of changes in a second: a response of its own
+ * to each proxy for each of them would cost more than all that is told.
  */
 const LOOK_EVERY = 50;
+
+/** And for each proxy that was told something (ms): about twice what a response and its answer cost, so that there is time for everything else. */
+const REST_FOR_EACH = 0.5;
 
 /** How many streams are looked at before others have their turn. */
 const SLICE = 25;
@@ -174,6 +177,15 @@ const service: ServiceDefinition = {
 
 const itself = (name: string): string => name;
 
+/** A stream that may have to be told something. */
+interface Concerned {
+  readonly stream: ProxyStream;
+  /** That may mean something else; undefined: anything may. */
+  readonly names: readonly string[] | undefined;
+  /** The proxy may be to have something else of its own. */
+  readonly itself: boolean;
+}
+
 /** All streams of this replica. */
 class Hub {
   readonly streams = new Set<ProxyStream>();
@@ -185,7 +197,7 @@ class Hub {
   /** Subjects of which nobody has been told yet what has changed; 'anything': more than can be named. undefined: there is no news. */
   #news: 'anything' | Set<string> | undefined;
   #looking = false;
-  #lookedAt = Number.NEGATIVE_INFINITY;
+  #nextLook = Number.NEGATIVE_INFINITY;
   /** By what they ask for. */
   readonly #named: Interests<ProxyStream>;
   /** By what they are. */
@@ -238,7 +250,7 @@ class Hub {
   #lookSoon(): void {
     this.#looking = true;
     const { clock } = this.#options;
-    const wait = this.#lookedAt + LOOK_EVERY - clock.monotonic();
+    const wait = this.#nextLook - clock.monotonic();
     // What has come with it, in one piece from the API server, is told with it.
     if (wait <= 0) setImmediate(() => this.#begin());
     else clock.setTimer(wait, () => this.#begin());
@@ -246,28 +258,25 @@ class Hub {
 
   #begin(): void {
     const { clock, state } = this.#options;
-    this.#lookedAt = clock.monotonic();
     const news = this.#news ?? [];
     this.#news = undefined;
+    const concerned = this.#concerned(news);
+    this.#nextLook = clock.monotonic() + Math.max(LOOK_EVERY, REST_FOR_EACH * concerned.length);
     // What changes while streams are looked at is for the next time.
-    this.#look([...this.#concerned(news)], 0, state());
+    this.#look(concerned, 0, state());
   }
 
-  /** Streams, each with names that may mean something else; undefined: anything may. */
-  #concerned(news: 'anything' | Iterable<string>): Map<ProxyStream, readonly string[] | undefined> {
-    if (news === 'anything') return new Map([...this.streams].map((stream) => [stream, undefined]));
-    const found: Map<ProxyStream, readonly string[] | undefined> = this.#named.concerned(news);
-    for (const stream of this.#own.concerned(news).keys()) if (!found.has(stream)) found.set(stream, []);
-    return found;
+  #concerned(news: 'anything' | Iterable<string>): Concerned[] {
+    if (news === 'anything') return [...this.streams].map((stream) => ({ stream, names: undefined, itself: true }));
+    const own = this.#own.concerned(news);
+    const named = this.#named.concerned(news);
+    const all = new Set([...named.keys(), ...own.keys()]);
+    return [...all].map((stream) => ({ stream, names: named.get(stream) ?? [], itself: own.has(stream) }));
   }
 
-  #look(
-    concerned: readonly (readonly [ProxyStream, readonly string[] | undefined])[],
-    from: number,
-    state: number,
-  ): void {
+  #look(concerned: readonly Concerned[], from: number, state: number): void {
     const next = from + SLICE;
-    for (const [stream, names] of concerned.slice(from, next)) this.#tell(stream, names);
+    for (const one of concerned.slice(from, next)) this.#tell(one);
     if (next < concerned.length) {
       setImmediate(() => this.#look(concerned, next, state));
       return;
@@ -278,11 +287,11 @@ class Hub {
     if (this.#news !== undefined) this.#lookSoon();
   }
 
-  #tell(stream: ProxyStream, names: readonly string[] | undefined): void {
+  #tell({ itself, names, stream }: Concerned): void {
     const call = this.#calls.get(stream);
     if (call === undefined) return;
     try {
-      const ended = stream.changed(names);
+      const ended = stream.changed(names, itself);
       if (ended !== undefined) this.#end(call, stream, status.PERMISSION_DENIED, ended);
       else this.#options.heard?.(stream);
     } catch (error) {

@@ -188,8 +188,10 @@ async function reconnect(scene: Scene, cold: boolean): Promise<Reconnect> {
   await waitFor(
     'every proxy to have everything',
     async () => {
-      const { complete } = await proxies.look();
-      return complete === scene.mesh.pods.length;
+      const { complete, ended, why } = await proxies.look();
+      if (complete < scene.mesh.pods.length)
+        throw new Error(`${complete} have, ${ended} streams have ended (${why ?? 'none'})`);
+      return true;
     },
     { timeoutMs: 300_000, intervalMs: 200 },
   );

@@ -110,9 +110,11 @@ export class SimulatedProxy {
     }
     // What it has from before, it says at once and of every type.
     this.#say({ node, type: CLUSTERS, subscribe: ['*', ...this.#options.destinations], versions: clusters });
+    // The last stream may have ended before it had the endpoints of all clusters.
     const endpoints = this.#heldOf(ENDPOINTS);
-    this.#say({ type: ENDPOINTS, subscribe: [...endpoints.keys()], versions: endpoints });
-    for (const name of endpoints.keys()) this.#asked.add(name);
+    const asked = [...clusters.keys()].filter(isDestination);
+    for (const name of asked) this.#asked.add(name);
+    if (asked.length > 0) this.#say({ type: ENDPOINTS, subscribe: asked, versions: endpoints });
     this.#listening = true;
     this.#say({ type: LISTENERS, versions: this.#heldOf(LISTENERS) });
   }

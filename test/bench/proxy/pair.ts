@@ -45,22 +45,24 @@ export async function startServer(place: Place): Promise<void> {
 export class Load {
   readonly #child: ChildProcess;
   readonly #lines: Interface;
+  readonly #ended: Promise<never>;
 
   constructor(place: Place) {
     const program = join(import.meta.dirname, 'load.ts');
     this.#child = place.launch([process.execPath, program], { stdio: ['pipe', 'pipe', 'inherit'] });
     if (this.#child.stdout === null) throw new Error('the client has no output');
     this.#lines = createInterface({ input: this.#child.stdout });
+    this.#ended = once(this.#child, 'exit').then(() => {
+      throw new Error('the client of the bench has ended');
+    });
+    this.#ended.catch(() => {}); // with its pod, when all is done
   }
 
   /** One order at a time. */
   async measure(order: LoadOrder): Promise<Measured> {
     const answer = once(this.#lines, 'line');
-    const ended = once(this.#child, 'exit').then(() => {
-      throw new Error(`the client has ended, in the middle of ${order.what}`);
-    });
     this.#child.stdin?.write(`${JSON.stringify(order)}\n`);
-    const [line]: unknown[] = await Promise.race([answer, ended]);
+    const [line]: unknown[] = await Promise.race([answer, this.#ended]);
     return measuredSchema.parse(JSON.parse(String(line)));
   }
 }
