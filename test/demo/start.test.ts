@@ -145,7 +145,7 @@ test('npm start is what is run above', () => {
   expect(scripts.start).toBe(behindNpm);
 });
 
-test('every file in examples/ is applied by this demonstration or run by test/clients, test/docker, test/node or test/proxy', () => {
+test('every file in examples/ is applied by this demonstration or run by test/clients, test/docker, test/node, test/proxy or test/sidecar', () => {
   const programs = ['server', 'client', 'meshclient', 'mtls'];
   const known = [
     'examples/*.yaml',
@@ -157,6 +157,7 @@ test('every file in examples/ is applied by this demonstration or run by test/cl
     'examples/postgresql/{postgresql.conf,postgresql.yaml,pg_hba.conf,pg_ident.conf,roles.yaml}',
     'examples/shell/{on-change,with-files}.sh',
     'examples/containers/{Dockerfile,certificates.yaml,docker.sh,pods.yaml}',
+    'examples/mesh/{shop,mtlspolicy}.yaml',
     'examples/docker-daemon/*', // test/docker sees to it that the page about them names each
     ...programs.flatMap((name) => [
       `examples/go/${name}/${name === 'mtls' ? name : 'main'}.go`,

@@ -1,6 +1,6 @@
 /** An operator with sidecars switched on, and pods that have one as far as the API server knows: there is no node. */
 import type { WorkloadCertificate } from '../../src/api/index.ts';
-import { inventoryRules, meshClusterRules, meshRules } from '../../src/api/rbac.ts';
+import { inventoryRules, meshClusterRules, meshRules, rolloutRules } from '../../src/api/rbac.ts';
 import { identitySecretName } from '../../src/inject/index.ts';
 import { World, waitFor } from '../certificate/world.ts';
 import { grantToOperator } from '../support/operator.ts';
@@ -11,7 +11,7 @@ export const PROXY_API = 'mtls-operator-proxy-api';
 /** With the permissions for sidecars and those that every operator has, and no others. */
 export async function startMeshWorld(flags: readonly string[] = []): Promise<World> {
   return await World.start(['--create-default-authority', '--mesh', ...flags], async (cluster) => {
-    await grantToOperator(cluster, 'mesh', [...inventoryRules, ...meshRules, ...meshClusterRules]);
+    await grantToOperator(cluster, 'mesh', [...inventoryRules, ...meshRules, ...meshClusterRules, ...rolloutRules]);
   });
 }
 

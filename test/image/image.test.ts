@@ -179,7 +179,7 @@ describe('run with a read-only root, without capabilities, as nobody', () => {
     const { code, output } = await failure(
       dockerd.docker(['run', '--rm', ...restricted, operatorImageName, '--nonsense']),
     );
-    expect([code, output]).toEqual([1, expect.stringContaining("Unknown option '--nonsense'")]);
+    expect([code, output]).toEqual([2, expect.stringContaining("Unknown option '--nonsense'")]);
   });
 
   test('it ends with code 0 when it is asked to', async () => {

@@ -1,4 +1,4 @@
-/** What becomes of policies, told in their status by the bundled operator on a real API server. Nothing enforces a mode yet. */
+/** What becomes of policies, told in their status by the bundled operator on a real API server, without sidecars. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -71,7 +71,7 @@ describe('an operator that may not look at pods', () => {
       Enforced: 'NoSidecars',
     });
     expect(status.effective).toEqual({ scope: 'Namespace', mode: 'Strict' });
-    expect(findCondition(status.conditions, 'Enforced')?.message).toContain('nothing enforces a mode yet');
+    expect(findCondition(status.conditions, 'Enforced')?.message).toContain('installed without sidecars');
     await grantToOperator(world.cluster, 'pods', inventoryRules);
     await told('default', { Effective: 'SelectsNothing' });
   });
