@@ -85,8 +85,6 @@ async function installChart(...flags: readonly string[]): Promise<void> {
     'template',
     'mtls-operator',
     chartDirectory,
-    // The tests of the chart judge values.
-    '--skip-schema-validation',
     ...['-n', OPERATOR_NAMESPACE, '--set', 'mesh.enabled=true', '--set', `mesh.proxyImage=${IMAGE}`],
     ...['--set', 'mesh.ranges={10.244.0.0/16,10.96.0.0/16}'],
     ...files.flatMap((file) => ['--show-only', `templates/${file}.yaml`]),
