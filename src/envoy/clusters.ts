@@ -1,6 +1,16 @@
 /** Forms of clusters that have more than one use. */
 import { type Message, type Resource, typed, types } from './message.ts';
 
+const MOST = 0xff_ff_ff_ff;
+
+/**
+ * For clusters that carry what applications say: as many connections as these want. Envoy's own limit for a cluster, 1,024, would close the next one of a
+ * server that takes more, or of a client that keeps more, without a word to either.
+ */
+export const unlimited: Message = {
+  circuit_breakers: { thresholds: [{ max_connections: MOST, max_pending_requests: MOST, max_requests: MOST }] },
+};
+
 /** Dials where the connection was going. */
 export function originalDestinationCluster(name: string, more: Message = {}): Resource {
   return {
@@ -9,6 +19,7 @@ export function originalDestinationCluster(name: string, more: Message = {}): Re
     type: 'ORIGINAL_DST',
     lb_policy: 'CLUSTER_PROVIDED',
     connect_timeout: '5s',
+    ...unlimited,
     ...more,
   };
 }

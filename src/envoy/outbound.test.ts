@@ -137,6 +137,16 @@ describe('a destination that is nobody’s', () => {
   });
 });
 
+test.each([
+  ['a Service', serviceCluster(name, [endpoint('10.244.0.5', orders)], 'cluster.local')],
+  ['one pod', podCluster(name, endpoint('10.244.0.5', orders))],
+  ['what is not in the mesh', passThroughCluster(name)],
+])('connections to %s are as many as applications open: without Envoy’s limit of 1,024 to a cluster', (_, cluster) => {
+  expect(cluster).toHaveProperty('circuit_breakers.thresholds', [
+    { max_connections: 4_294_967_295, max_pending_requests: 4_294_967_295, max_requests: 4_294_967_295 },
+  ]);
+});
+
 describe('the listener', () => {
   const ranges = [
     { address: '10.96.0.0', length: 12 },

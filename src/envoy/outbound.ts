@@ -3,7 +3,7 @@
  * anew to everybody whenever any Service changes. Pure.
  */
 import { isIP } from 'node:net';
-import { emptyCluster, originalDestinationCluster, soleEndpoint } from './clusters.ts';
+import { emptyCluster, originalDestinationCluster, soleEndpoint, unlimited } from './clusters.ts';
 import {
   everyAddress,
   extension,
@@ -154,6 +154,7 @@ export function serviceCluster(
     name,
     type: 'EDS',
     connect_timeout: '5s',
+    ...unlimited,
     // Of all policies that go by a hash the one that moves fewest clients when endpoints come and go.
     ...(affinity ? { lb_policy: 'MAGLEV' } : {}),
     eds_cluster_config: { eds_config: { ads: {}, resource_api_version: 'V3' } },
@@ -189,6 +190,7 @@ export function podCluster(name: string, endpoint: Endpoint): Resource {
     name,
     type: 'STATIC',
     connect_timeout: '5s',
+    ...unlimited,
     transport_socket: socketOf(endpoint.peer),
     load_assignment: soleEndpoint(name, dialled(endpoint)),
   };

@@ -232,3 +232,16 @@ describe('a switch of modes', () => {
     expect(await speakPlainly(at(ports.plain, pod.ipv4))).toBe(answered(ports.plain));
   });
 });
+
+test('as many connections are held as the application takes: none of Envoy’s own limits of 1,024', async () => {
+  await pod.configure(inbound('Permissive'));
+  const held: Kept[] = [];
+  try {
+    for (let opened = 0; opened < 1_100; opened += 1) held.push(new Kept(connect(ports.plain, pod.ipv4)));
+    const answers = await Promise.all(held.map((connection) => connection.answers()));
+    expect(answers.filter((answered) => answered)).toHaveLength(held.length);
+    expect(await pod.stat('cluster.inbound-plaintext.upstream_cx_active')).toBe(held.length);
+  } finally {
+    for (const connection of held) connection.close();
+  }
+});
