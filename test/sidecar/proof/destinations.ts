@@ -80,6 +80,12 @@ export function destinations(town: () => Town): void {
     expect(await ask(cart, http('late'))).toBe('heard question');
   });
 
+  test('a pod that kubelet asks by gRPC whether it lives, through its sidecar and in every mode, is never restarted', async () => {
+    const pods = new Pods(town().installation.cluster, MESHED);
+    expect((await pods.get(web.pod)).of('main')).toMatchObject({ ready: true, restartCount: 0 });
+    expect(await pods.complaints(web.pod, 'Liveness')).toBe(0);
+  });
+
   test('a Job is done when its application is', async () => {
     const { installation } = town();
     const pods = new Pods(installation.cluster, MESHED);

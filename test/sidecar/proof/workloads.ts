@@ -34,6 +34,7 @@ const serving = {
   ...talk('serve'),
   ports: declared(['http', 'grpc', 'tcp', 'lines', 'tls', 'greeter']),
   readinessProbe: { httpGet: { path: '/', port: 'http' }, periodSeconds: 1 },
+  livenessProbe: { grpc: { port: ports.grpc }, periodSeconds: 2 },
   // Endpoints have to be forgotten by those who dial them before it ends.
   lifecycle: { preStop: { sleep: { seconds: 3 } } },
 };

@@ -8,6 +8,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -41,6 +43,8 @@ var talkService = grpc.ServiceDesc{
 func serveGRPC(listener net.Listener) error {
 	server := grpc.NewServer()
 	server.RegisterService(&talkService, nil)
+	// What kubelet asks by gRPC.
+	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	return server.Serve(listener)
 }
 
