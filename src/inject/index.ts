@@ -2,7 +2,7 @@
 export { readWishes } from './annotations.ts';
 export { type Asked, asked, type MeshScope, type PodNamespace } from './asked.ts';
 export { containerNames, identitySecretName } from './containers.ts';
-export { type Injection, inject, recordOf, type ServerFirstByService } from './inject.ts';
+export { type Injection, inject, recordOf, type ServerFirstByService, withoutRoom } from './inject.ts';
 export { type Pod, parsePod } from './pod.ts';
 export { probeRoutes } from './probes.ts';
 export { PROXY_USER, type Redirection, redirectionRules } from './redirection.ts';

@@ -25,6 +25,7 @@ describe('which pods get a sidecar', () => {
   const plain = { name: 'shop', labels: {} };
   const without = { name: 'shop', labels: { [labels.injection]: 'disabled' } };
   const own = (value: string) => pod({}, { labels: { [labels.injection]: value } });
+  const mirror = pod({}, { annotations: { 'kubernetes.io/config.mirror': 'd41d8cd98f' } });
 
   test.each<[string, Pod, PodNamespace, boolean, Injection['action'], string | undefined]>([
     ['in a namespace that asks for it', pod(), shop, false, 'Inject', undefined],
@@ -51,6 +52,9 @@ describe('which pods get a sidecar', () => {
       'SystemNamespace',
     ],
     ['never with the network of the host', pod({ hostNetwork: true }), shop, false, 'LeaveAlone', 'HostNetwork'],
+    ['never for Windows', pod({ os: { name: 'windows' } }), shop, false, 'LeaveAlone', 'Windows'],
+    ['for Linux, where it says so', pod({ os: { name: 'linux' } }), shop, false, 'Inject', undefined],
+    ['never of a file on a node', mirror, shop, false, 'LeaveAlone', 'StaticPod'],
   ])('%s', (_, of, namespace, everyNamespace, action, reason) => {
     expect(inject(of, namespace, { ...settings, everyNamespace })).toMatchObject({
       action,
@@ -58,10 +62,12 @@ describe('which pods get a sidecar', () => {
     });
   });
 
-  test('one with the network of its host is told of', () => {
-    expect(inject(pod({ hostNetwork: true }), shop, settings)).toMatchObject({
-      warning: expect.stringContaining('the network of its host'),
-    });
+  test.each([
+    ['with the network of its host', pod({ hostNetwork: true }), 'on the network of the host'],
+    ['for Windows', pod({ os: { name: 'windows' } }), 'for Windows'],
+    ['of a file on a node', mirror, 'static'],
+  ])('one %s is told of', (_, of, words) => {
+    expect(inject(of, shop, settings)).toMatchObject({ warning: expect.stringContaining(words) });
   });
 });
 

@@ -23,7 +23,7 @@ export type Injection =
   | { readonly action: 'Refuse'; readonly message: string }
   | { readonly action: 'Inject'; readonly patch: readonly PatchOperation[] };
 
-export type LeaveReason = Extract<Asked, { asked: false }>['reason'] | 'HostNetwork';
+export type LeaveReason = Extract<Asked, { asked: false }>['reason'] | keyof typeof withoutRoom;
 
 /** RFC 6902; `add` replaces a member that is there. */
 export interface PatchOperation {
@@ -61,9 +61,24 @@ export function inject(
 function leftAlone(pod: Pod, namespace: PodNamespace, settings: InjectionSettings): Injection | undefined {
   const found = asked(pod.metadata.labels ?? {}, namespace, settings);
   if (!found.asked) return { action: 'LeaveAlone', reason: found.reason };
-  if (pod.spec.hostNetwork !== true) return undefined;
-  const warning = 'the pod has the network of its host, in which no sidecar can stand between: it stays without one';
-  return { action: 'LeaveAlone', reason: 'HostNetwork', warning };
+  const reason = withoutRoomFor(pod);
+  return (
+    reason && { action: 'LeaveAlone', reason, warning: `the pod stays without a sidecar: it is ${withoutRoom[reason]}` }
+  );
+}
+
+/** Why a pod cannot have a sidecar, whoever asks for it. */
+export const withoutRoom = {
+  HostNetwork: 'on the network of the host, where no sidecar can stand between',
+  Windows: 'for Windows, and sidecars are for Linux',
+  // Its containers run already, as a file on the node says; with a Secret the API server would refuse to show it.
+  StaticPod: 'static, run by a node from a file of its own, to which nothing can be added',
+} as const;
+
+function withoutRoomFor({ metadata, spec }: Pod): keyof typeof withoutRoom | undefined {
+  if (spec.hostNetwork === true) return 'HostNetwork';
+  if (spec.os?.name === 'windows') return 'Windows';
+  return metadata.annotations?.['kubernetes.io/config.mirror'] === undefined ? undefined : 'StaticPod';
 }
 
 /** What would let the pod start without protection, or not at all. */

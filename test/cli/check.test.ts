@@ -189,7 +189,7 @@ describe('kubectl mtls check', () => {
     const absent = await said('PodsWithoutSidecar', namespace);
     expect(absent).toMatchObject([
       { result: 'warning', object: 'pod/early', message: expect.stringContaining('made before') },
-      { result: 'warning', object: 'pod/host', message: expect.stringContaining('network of their host') },
+      { result: 'warning', object: 'pod/host', message: expect.stringContaining('network of the host') },
       { result: 'warning', object: 'pod/proxied', message: expect.stringContaining('runs as user 1337') },
     ]);
     const { code, stdout } = await plugin.run(['check']);

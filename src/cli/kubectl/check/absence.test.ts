@@ -24,6 +24,7 @@ test.each<[string, object, NamespaceFacts, typeof injector, string | undefined]>
   ['one that asks by itself', pod({}, label('enabled')), namespace('shop'), injector, 'Earlier'],
   ['one that opts out', pod({}, label('disabled')), asking, injector, 'OptedOut'],
   ['one with the network of its host', pod({ hostNetwork: true }), asking, injector, 'HostNetwork'],
+  ['one for Windows', pod({ os: { name: 'windows' } }), asking, injector, 'Windows'],
   ['one of the operator', pod(), namespace('mtls-system', label('enabled')), injector, 'NotInMesh'],
   ['one of the system', pod(), namespace('kube-system', label('enabled')), every, 'NotInMesh'],
   ['one that runs as the proxy', pod({ securityContext: { runAsUser: 1337 } }), asking, injector, 'Refused'],

@@ -1,11 +1,11 @@
 /** Why a pod has no sidecar: what the webhook would do if it were made now. Pure. */
 import { injectionValues, labels } from '../../../api/index.ts';
-import { type InjectionSettings, inject, parsePod } from '../../../inject/index.ts';
+import { type InjectionSettings, inject, parsePod, withoutRoom } from '../../../inject/index.ts';
 import type { NamespaceFacts } from './facts.ts';
 
 /** Earlier: nothing stands against one now. Refused: it could not be made now. */
 export type Absence =
-  | { readonly why: 'NotInMesh' | 'OptedOut' | 'HostNetwork' | 'Earlier' }
+  | { readonly why: 'NotInMesh' | 'OptedOut' | 'Earlier' | keyof typeof withoutRoom }
   | { readonly why: 'Refused'; readonly message: string };
 
 export interface Injector {
@@ -24,7 +24,7 @@ export function absenceOf(object: unknown, namespace: NamespaceFacts, injector: 
         return { why: 'Refused', message: decision.message };
       case 'LeaveAlone': {
         const { reason } = decision;
-        return { why: reason === 'OptedOut' || reason === 'HostNetwork' ? reason : 'NotInMesh' };
+        return { why: reason === 'OptedOut' || isWithoutRoom(reason) ? reason : 'NotInMesh' };
       }
     }
   } catch {
@@ -32,6 +32,8 @@ export function absenceOf(object: unknown, namespace: NamespaceFacts, injector: 
     return undefined;
   }
 }
+
+const isWithoutRoom = (reason: string): reason is keyof typeof withoutRoom => Object.hasOwn(withoutRoom, reason);
 
 /** Images and addresses have no part in whether a pod gets a sidecar. */
 function settingsOf({ everyNamespace, operatorNamespace }: Injector): InjectionSettings {

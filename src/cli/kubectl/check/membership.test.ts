@@ -4,7 +4,7 @@ import { checked, tells } from './judging.fixture.ts';
 
 describe('of namespaces and their pods it tells', () => {
   const level = (value: string) => ({ 'pod-security.kubernetes.io/enforce': value });
-  const plain = (why: 'NotInMesh' | 'OptedOut' | 'HostNetwork' | 'Earlier', name = 'plain') =>
+  const plain = (why: 'NotInMesh' | 'OptedOut' | 'HostNetwork' | 'Windows' | 'Earlier', name = 'plain') =>
     pod(name, { image: null, absence: { why }, owner: ['Deployment', name], hostNetwork: why === 'HostNetwork' });
   const refused = pod('plain', { image: null, absence: { why: 'Refused', message: 'runs as user 1337' } });
   tells([
@@ -54,7 +54,7 @@ describe('of namespaces and their pods it tells', () => {
     [
       'pods on the network of their host',
       () => ({ pods: { value: [plain('HostNetwork')] } }),
-      [/^warning PodsWithoutSidecar deployment\/plain: .*network of their host/],
+      [/^warning PodsWithoutSidecar deployment\/plain: .*network of the host/],
     ],
     [
       'pods that could not be made now',

@@ -1,5 +1,6 @@
 /** Namespaces that ask for the mesh, and pods in them that are not part of it. Pure. */
 import { labels } from '../../../api/index.ts';
+import { withoutRoom } from '../../../inject/index.ts';
 import { workloadText } from '../sidecarPod.ts';
 import { counted, some } from '../table.ts';
 import { type Injector, isInMesh } from './absence.ts';
@@ -51,11 +52,13 @@ export function judgeAbsent({ namespaces, pods }: CheckFacts): readonly Finding[
               restartAdvice(namespace, workload),
             );
           }),
-          ...byWorkload(groups.get('HostNetwork') ?? []).map(({ namespace, pods: its, workload }) => {
-            const message = `${without(its)}: they have the network of their host, where no sidecar can stand between`;
-            const advice = `if that is meant, say so: the label ${labels.injection}=disabled on the pods`;
-            return warning('PodsWithoutSidecar', whereOf(namespace, workload), message, advice);
-          }),
+          ...Object.entries(withoutRoom).flatMap(([why, reason]) =>
+            byWorkload(open.filter(({ absence }) => absence?.why === why)).map(({ namespace, pods: its, workload }) => {
+              const advice = `if that is meant, say so: the label ${labels.injection}=disabled on the pods`;
+              const message = `${without(its)}: ${reason}`;
+              return warning('PodsWithoutSidecar', whereOf(namespace, workload), message, advice);
+            }),
+          ),
           ...byWorkload(groups.get('Refused') ?? []).map(({ namespace, pods: its, workload }) => {
             const why = some(
               [...new Set(its.flatMap(({ absence }) => (absence?.why === 'Refused' ? absence.message : [])))],
