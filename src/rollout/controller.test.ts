@@ -40,8 +40,22 @@ class Prompt implements Acknowledgements {
   }
 }
 
+/** Of a machine on which work takes time: some passes between one reading and the next. */
+class BusyClock extends FakeClock {
+  #passed = 0;
+
+  override now(): number {
+    return super.now() + Math.floor(this.#passed);
+  }
+
+  override monotonic(): number {
+    this.#passed += 0.4;
+    return super.monotonic() + this.#passed;
+  }
+}
+
 class World {
-  readonly clock = new FakeClock();
+  readonly clock: FakeClock;
   readonly api = new FakeApi();
   readonly acknowledgements = new Prompt(this.api);
   readonly #pods: Map<string, ReturnType<typeof podRecord>>;
@@ -53,7 +67,9 @@ class World {
     policies: readonly PolicySketch[],
     pods: readonly PodSketch[],
     before: (api: FakeApi) => void = () => {},
+    clock = new FakeClock(),
   ) {
+    this.clock = clock;
     before(this.api);
     this.#pods = new Map(
       pods.map((pod, number) => [`${pod.namespace ?? 'shop'}/${number}`, podRecord(`${number}`, pod)]),
@@ -167,6 +183,20 @@ describe('the record of a namespace', () => {
     await world.pass(2_500);
     expect(world.switchOf()).toMatchObject({ servers: 'Strict', phase: 'Settled' });
   });
+
+  test.each([1, 2, 3, 5, 8])(
+    'is Settled after that though nothing else happens, and looks take time: %i workloads',
+    async (count) => {
+      const pods = Array.from({ length: count }, (_, number) => ({ workload: `w${number}`, ports: [1, 2, 3] }));
+      const world = new World([{ ...strict, mode: 'Permissive' }], pods, undefined, new BusyClock());
+      await world.pass(5_000);
+      world.setPolicy(strict);
+      await world.pass(2_000);
+      expect(world.switchOf(1, 'w0')).toMatchObject({ servers: 'Strict', phase: 'Draining' });
+      for (let passed = 0; passed < 10_000; passed += 50) await world.clock.advance(50);
+      expect(world.switchOf(1, 'w0')).toMatchObject({ servers: 'Strict', phase: 'Settled' });
+    },
+  );
 
   test('says which workloads are too much for it, and serves the others', async () => {
     const pods = Array.from({ length: MOST_WORKLOADS + 1 }, (_, number) => ({

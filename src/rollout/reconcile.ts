@@ -73,24 +73,25 @@ const STATUS_PACE = 2_000;
 export function createRolloutReconciler(dependencies: RolloutDependencies) {
   const { acknowledgements, clock, index, log, onTally, proxies, rollouts, transport } = dependencies;
   const states = new Map<string, State>();
-  const draining = new Draining(clock, dependencies.drainSeconds * 1000 + DRAIN_MARGIN);
+  const draining = new Draining(dependencies.drainSeconds * 1000 + DRAIN_MARGIN);
   const sources: Sources = { acknowledgements, draining, index, proxies };
 
   return async function reconcile(namespace: string, signal: AbortSignal): Promise<ReconcileResult> {
     const now = clock.now();
+    const at = clock.monotonic();
     const pods = proxies.in(namespace);
     const { until, workloads } = wantedIn(pods, (key) => index.answersOf(key, now));
     const record = rollouts.get(rolloutKey(namespace));
     if (workloads.length === 0) {
       onTally(namespace, new Map());
       states.delete(namespace);
-      draining.next(namespace, new Set());
+      draining.next(namespace, new Set(), at);
       if (record !== undefined && !record.deleting) await remove(record, signal);
       return {};
     }
     const state = stateOf(namespace);
     const { memory, present } = recall(state, record);
-    const acknowledged = acknowledgedBy(namespace, memory, record, sources);
+    const acknowledged = acknowledgedBy(namespace, memory, record, at, sources);
     const next = planRollout(present, workloads, acknowledged, iso(now));
     const differs = record === undefined || record.problem !== undefined || !isSame(record.spec, next);
     let again = until;
@@ -106,7 +107,7 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     const after = rollouts.get(rolloutKey(namespace));
     // As it is written: the end of a wait that is not written yet must not be forgotten.
     const unsettled = [...phasesOf(after?.spec ?? next)].flatMap(([key, phase]) => (phase === 'Settled' ? [] : [key]));
-    const drained = draining.next(namespace, new Set(unsettled));
+    const drained = draining.next(namespace, new Set(unsettled), at);
     if (drained !== undefined) later(drained);
     if (after !== undefined) {
       const { tally, waiting } = count(namespace, after, next, state.memory, now, sources);

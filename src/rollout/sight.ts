@@ -24,11 +24,12 @@ export interface Waiting {
   readonly replicas: boolean;
 }
 
-/** What proxies have acknowledged of a record. */
+/** What proxies have acknowledged of a record. @param at monotonic (ms). */
 export function acknowledgedBy(
   namespace: string,
   memory: Memory | undefined,
   record: RolloutRecord | undefined,
+  at: number,
   { acknowledgements, draining, proxies }: Sources,
 ): AcknowledgedOf {
   const present = record?.resourceVersion ?? '';
@@ -53,7 +54,7 @@ export function acknowledgedBy(
       return found;
     },
     newcomers: newcomersIn(namespace, present, acknowledgements),
-    drained: (key, since) => draining.isOver(namespace, key, since),
+    drained: (key, since) => draining.isOver(namespace, key, since, at),
   });
 }
 
