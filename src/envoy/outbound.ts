@@ -32,6 +32,11 @@ export interface Outbound {
 /** How long a first connection waits for its destination to be known, before it is closed. */
 const ON_DEMAND_TIMEOUT = '3s';
 
+/**
+ * Endpoints that are tried before a connection is closed: nothing of the application has been sent yet, and one that has just vanished, with its node perhaps, is news to nobody for a while.
+ */
+const CONNECT_ATTEMPTS = 3;
+
 export function outboundListener({ ranges, ipv6 }: Outbound): Resource {
   return {
     '@type': types.listener,
@@ -62,6 +67,7 @@ export function outboundListener({ ranges, ipv6 }: Outbound): Resource {
           tcpProxy('outbound', clusterNames.blackhole, {
             // For Services with affinity: all clients of the pod have its address.
             hash_policy: [{ source_ip: {} }],
+            max_connect_attempts: CONNECT_ATTEMPTS,
             on_demand: { odcds_config: { ads: {}, resource_api_version: 'V3' }, timeout: ON_DEMAND_TIMEOUT },
           }),
         ],

@@ -222,6 +222,17 @@ describe('what leaves the pod for a Service', () => {
     expect(await dialer.visit(address, 80)).toBe('closed');
   });
 
+  test('goes to another endpoint where one cannot be connected to, or is not who it should be', async () => {
+    const gone = new Upstream();
+    const gonePort = await gone.listen();
+    gone.server.close();
+    const address = serviceAddress();
+    know(address, 80, [endpoint(gonePort, DB), endpoint(plaintextPort, DB), endpoint(securedPort, DB)]);
+    const before = secured.visitors.length;
+    for (let visit = 0; visit < 6; visit += 1) expect(await dialer.visit(address, 80)).toBe('by mutual TLS question');
+    expect(secured.visitors.length - before).toBe(6);
+  });
+
   test('never falls back to plaintext where the endpoint does not speak TLS', async () => {
     const address = serviceAddress();
     know(address, 80, [endpoint(plaintextPort, DB)]);
