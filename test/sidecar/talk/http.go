@@ -1,12 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 
 	"golang.org/x/net/websocket"
@@ -39,56 +40,79 @@ func both(http1, http2 bool) *http.Protocols {
 	return &protocols
 }
 
+// talkHTTP1 asks twice over one connection. By hand: Go's transport opens another one, and hides how the first has ended, or where it was only slow to hand it back.
 func talkHTTP1(ctx context.Context, open dial, address, payload string) (string, error) {
-	return twice(ctx, open, address, payload, both(true, false), 1)
-}
-
-func talkHTTP2(ctx context.Context, open dial, address, payload string) (string, error) {
-	return twice(ctx, open, address, payload, both(false, true), 2)
-}
-
-// twice asks over one connection: it has to be kept in between.
-func twice(ctx context.Context, open dial, address, payload string, protocols *http.Protocols, major int) (string, error) {
-	transport := &http.Transport{
-		Protocols:   protocols,
-		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) { return open(ctx, address) },
-	}
-	defer transport.CloseIdleConnections()
-	first, err := post(ctx, transport, address, payload, major, false)
+	connection, err := open(ctx, address)
 	if err != nil {
 		return "", err
 	}
-	second, err := post(ctx, transport, address, payload, major, true)
+	defer connection.Close()
+	reader := bufio.NewReader(connection)
+	return twice(func() (string, error) {
+		request, err := newPost(ctx, address, payload)
+		if err != nil {
+			return "", err
+		}
+		if err := request.Write(connection); err != nil {
+			return "", err
+		}
+		answer, err := http.ReadResponse(reader, request)
+		if err == nil && answer.Close {
+			err = errors.New("the server is about to end the connection")
+		}
+		return bodyOf(answer, err, 1)
+	})
+}
+
+// talkHTTP2 asks twice over one connection: a transport of its own has no other.
+func talkHTTP2(ctx context.Context, open dial, address, payload string) (string, error) {
+	opened := 0
+	transport := &http.Transport{
+		Protocols: both(false, true),
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			if opened++; opened > 1 {
+				return nil, errors.New("the connection was not kept")
+			}
+			return open(ctx, address)
+		},
+	}
+	defer transport.CloseIdleConnections()
+	return twice(func() (string, error) {
+		request, err := newPost(ctx, address, payload)
+		if err != nil {
+			return "", err
+		}
+		answer, err := transport.RoundTrip(request)
+		return bodyOf(answer, err, 2)
+	})
+}
+
+func twice(ask func() (string, error)) (string, error) {
+	first, err := ask()
+	if err != nil {
+		return "", err
+	}
+	second, err := ask()
 	if err == nil && first != second {
-		return "", fmt.Errorf("%q, then %q", first, second)
+		err = fmt.Errorf("%q, then %q", first, second)
 	}
 	return second, err
 }
 
-func post(ctx context.Context, transport *http.Transport, address, payload string, major int, kept bool) (string, error) {
-	reused := false
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }})
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/", strings.NewReader(payload))
-	if err != nil {
-		return "", err
-	}
-	// By the transport alone: a client would dial again, and hide how the first connection has ended.
-	request.GetBody = nil
-	answer, err := transport.RoundTrip(request)
+func newPost(ctx context.Context, address, payload string) (*http.Request, error) {
+	return http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/", strings.NewReader(payload))
+}
+
+func bodyOf(answer *http.Response, err error, major int) (string, error) {
 	if err != nil {
 		return "", err
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
-	switch {
-	case err != nil:
-		return "", err
-	case answer.StatusCode != http.StatusOK || answer.ProtoMajor != major:
-		return "", fmt.Errorf("%s %s", answer.Proto, answer.Status)
-	case reused != kept:
-		return "", fmt.Errorf("the connection was not kept")
+	if err == nil && (answer.StatusCode != http.StatusOK || answer.ProtoMajor != major) {
+		err = fmt.Errorf("%s %s", answer.Proto, answer.Status)
 	}
-	return string(body), nil
+	return string(body), err
 }
 
 func talkWebSocket(ctx context.Context, open dial, address, payload string) (string, error) {
