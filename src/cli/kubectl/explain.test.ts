@@ -27,6 +27,7 @@ function question(policies: readonly PolicySketch[], more: Partial<ExplainQuesti
     meshNamespace: MESH,
     port: undefined,
     operatorFound: true,
+    proxy: undefined,
     now: Date.UTC(2031, 0, 1),
     ...more,
   };
@@ -45,6 +46,7 @@ describe('explain', () => {
         liftedFrom: null,
         until: null,
         policies: [],
+        loaded: null,
       },
     ]);
   });
