@@ -66,6 +66,7 @@ class PortStream extends Duplex {
   /** Of the message that is being received. */
   #channel: number | undefined;
   #complaint = '';
+  #ended = false;
 
   constructor(socket: Duplex, port: number, randomBytes: ForwardedPort['randomBytes']) {
     super({ allowHalfOpen: false });
@@ -94,7 +95,7 @@ class PortStream extends Duplex {
 
   #received(chunk: Buffer): void {
     try {
-      for (const frame of this.#frames.push(chunk)) this.#take(frame);
+      for (const frame of this.#frames.push(chunk)) if (!this.#ended) this.#take(frame);
     } catch (error) {
       this.destroy(error instanceof Error ? error : new Error(String(error)));
     }
@@ -147,6 +148,8 @@ class PortStream extends Duplex {
   }
 
   #over(): void {
-    if (!this.readableEnded && !this.destroyed) this.push(null);
+    if (this.#ended) return;
+    this.#ended = true;
+    this.push(null);
   }
 }
