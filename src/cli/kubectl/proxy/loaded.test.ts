@@ -140,9 +140,8 @@ describe('a port at which the proxy takes something else than its mode asks for'
   ])('%s', (_, more, cause) => {
     const found = loaded(more);
     expect(found.ports).toMatchObject([{ agrees: false }]);
-    expect(found.notes[0]).toMatch(/^the proxy takes .*, which is not what Strict asks for: /);
+    expect(found.notes[0]).toMatch(/^at port 8080 the proxy takes .*, which is not what Strict asks for: /);
     expect(found.notes[0]).toContain(cause);
-    expect(found.notes[0]).toContain('(port 8080)');
   });
 
   test('is named with the others for which the same holds', () => {
@@ -152,7 +151,7 @@ describe('a port at which the proxy takes something else than its mode asks for'
       [7070, 'Permissive'],
       [null, 'Strict'],
     ]);
-    expect(notes).toEqual([expect.stringMatching(/\(ports 8080, 9090 and all others\)$/)]);
+    expect(notes).toEqual([expect.stringMatching(/^at ports 8080, 9090 and all others the proxy takes /)]);
   });
 
   test('is told what was refused, in Envoy’s words, even where modes agree', () => {
@@ -170,7 +169,7 @@ describe('a port that the pod excludes', () => {
   ])('goes past the proxy, which %s does or does not ask for', (mode, agrees) => {
     const found = loaded({ sidecar: sidecar() }, [[8080, mode]]);
     expect(found.ports).toEqual([{ accepts: 'PastTheProxy', agrees }]);
-    expect(found.notes).toEqual([expect.stringMatching(/^port 8080 .*goes past the proxy$/)]);
+    expect(found.notes).toEqual([expect.stringMatching(/^port 8080 is excluded .*goes past the proxy$/)]);
   });
 });
 

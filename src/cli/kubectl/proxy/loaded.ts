@@ -117,14 +117,16 @@ function portNotes(
     const loaded = ports[index];
     if (!loaded || loaded.agrees || loaded.accepts === 'PastTheProxy') continue;
     const difference: Difference = { accepts: loaded.accepts, mode, port };
-    const text = `takes ${acceptedText(loaded.accepts)}, which is not what ${mode} asks for: ${causeOf(difference, facts)}`;
+    const text = `the proxy takes ${acceptedText(loaded.accepts)}, which is not what ${mode} asks for: ${causeOf(difference, facts)}`;
     byText.set(text, [...(byText.get(text) ?? []), port]);
   }
   return [
     ...(past.length === 0
       ? []
-      : [`${portsText(past)} excluded by an annotation of the pod: what comes there goes past the proxy`]),
-    ...[...byText].map(([text, of]) => `the proxy ${text} (${portsText(of)})`),
+      : [
+          `${portsText(past)} ${past.length === 1 ? 'is' : 'are'} excluded by an annotation of the pod: what comes there goes past the proxy`,
+        ]),
+    ...[...byText].map(([text, of]) => `at ${portsText(of)} ${text}`),
   ];
 }
 
