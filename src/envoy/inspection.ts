@@ -14,7 +14,7 @@ export const inspectionPaths = {
   identity: '/identity',
 } as const;
 
-/** A question to the admin interface. The mask leaves out the rest of it, keys above all: Envoy redacts them as well. */
+/** A question to the admin interface. The mask leaves out the rest of it, keys above all: Envoy redacts them as well. A name has to match as a whole. */
 function configDump(resource: string, fields: readonly string[], more = ''): string {
   return `/config_dump?resource=${resource}${more}&mask=${fields.join(',')}`;
 }
@@ -25,7 +25,7 @@ const questions: readonly (readonly [path: string, question: string])[] = [
     configDump(
       'dynamic_listeners',
       ['name', 'active_state', 'warming_state.version_info', 'error_state.details'],
-      '&name_regex=^inbound$',
+      '&name_regex=inbound',
     ),
   ],
   [
