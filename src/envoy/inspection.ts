@@ -59,7 +59,13 @@ export function inspectionListener(): Message {
                 name: 'inspection',
                 virtual_hosts: [{ name: 'inspection', domains: ['*'], routes: questions.map(routeOf) }],
               },
-              http_filters: [extension('envoy.filters.http.router', 'extensions.filters.http.router.v3.Router')],
+              http_filters: [
+                // The admin interface keeps whatever comes with a question: none needs anything.
+                extension('envoy.filters.http.buffer', 'extensions.filters.http.buffer.v3.Buffer', {
+                  max_request_bytes: 1,
+                }),
+                extension('envoy.filters.http.router', 'extensions.filters.http.router.v3.Router'),
+              ],
             },
           ),
         ],
@@ -82,6 +88,8 @@ export function inspectionCluster(): Message {
     name: clusterNames.admin,
     type: 'STATIC',
     connect_timeout: '1s',
+    // Each question takes the proxy's main thread: one after the other.
+    circuit_breakers: { thresholds: [{ max_connections: 1, max_pending_requests: 16 }] },
     load_assignment: soleEndpoint(clusterNames.admin, { pipe: { path: proxyPaths.admin } }),
   };
 }

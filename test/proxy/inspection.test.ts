@@ -167,6 +167,24 @@ describe('the proxy', () => {
     else expect([400, 403, 404]).toContain(status);
   });
 
+  test('takes nothing that comes with a question', async () => {
+    const body = 'x'.repeat(100);
+    const text = [
+      `GET ${inbound} HTTP/1.1`,
+      'host: proxy',
+      'connection: close',
+      `content-length: ${body.length}`,
+      '',
+      body,
+    ];
+    expect(await say(text.join('\r\n'))).toMatch(/^HTTP\/1\.1 413 /);
+  });
+
+  test('answers many at once, one after the other', async () => {
+    const answers = await Promise.all(Array.from({ length: 8 }, () => ask(`GET ${byIdentity}`)));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  });
+
   test('has done nothing of it', async () => {
     expect(await pod.stat('server.live')).toBe(1);
     expect(parseInbound((await ask(`GET ${inbound}`)).body).active?.chains.length).toBeGreaterThan(0);
