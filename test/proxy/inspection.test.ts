@@ -75,6 +75,21 @@ function unchunked(body: string): string {
   }
 }
 
+/** By what a document in JSON gives away that it holds the key of the proxy: by name, or by its bytes, in PEM or base64. */
+function keysIn(json: string): string[] {
+  const { d = '' } = createPrivateKey(identity.keyPem).export({ format: 'jwk' });
+  const secret = Buffer.from(d, 'base64url');
+  if (secret.length !== 32) throw new Error('it is no key of P-256');
+  const found = new Set<string>(/private_?\s?key/i.test(json) ? ['named'] : []);
+  JSON.parse(json, (_, value: unknown) => {
+    if (typeof value !== 'string') return value;
+    const blocks = value.split(/-----[^-]*-----/).map((block) => Buffer.from(block.replaceAll(/\s/g, ''), 'base64'));
+    if ([Buffer.from(value), ...blocks].some((bytes) => bytes.includes(secret))) found.add('bytes');
+    return value;
+  });
+  return [...found];
+}
+
 describe('the proxy', () => {
   test('tells what it takes at each port', async () => {
     const { body, status } = await ask(`GET ${inspectionPaths.inbound}`);
@@ -104,18 +119,13 @@ describe('the proxy', () => {
   });
 
   test('tells nothing of a private key, in no form', async () => {
-    const { d = '' } = createPrivateKey(identity.keyPem).export({ format: 'jwk' });
-    const secret = Buffer.from(d, 'base64url');
-    expect(secret).toHaveLength(32);
+    // The check finds it where it is.
+    expect(keysIn(identity.sds['sds-workload.json'] ?? '')).toEqual(['named', 'bytes']);
     for (const path of Object.values(inspectionPaths)) {
       const { body } = await ask(`GET ${path}`);
+      expect(keysIn(body)).toEqual([]);
       // Not even that there is one, redacted.
-      expect(body).not.toMatch(/private_?key|redacted/i);
-      const decoded = (body.match(/[A-Za-z0-9+/=_-]{20,}/g) ?? []).map((word) => Buffer.from(word, 'base64'));
-      for (const bytes of [Buffer.from(body), ...decoded]) {
-        expect(bytes.includes('PRIVATE KEY')).toBe(false);
-        expect(bytes.includes(secret)).toBe(false);
-      }
+      expect(body).not.toMatch(/redacted/i);
     }
   });
 
