@@ -321,7 +321,8 @@ class HttpTransport implements UpgradingTransport {
         const wire = this.#wire(asked, undefined, link);
         const answer = await exchangeUpgrade(
           link.watches,
-          { ...wire, headers: { ...wire.headers, ...headers } },
+          // Who asks for JSON is refused (406): what comes is of no media type.
+          { ...wire, headers: { ...wire.headers, accept: '*/*', ...headers } },
           { protocol, cancellation },
         );
         this.#instruments.watched('socket' in answer ? 101 : answer.status);

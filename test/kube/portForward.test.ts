@@ -83,6 +83,7 @@ test('asks as whoever runs it, for the one port, by WebSocket', async () => {
   expect(asked?.url).toBe(`/api/v1/namespaces/shop/pods/web/portforward?ports=${PORT}`);
   expect(asked?.headers).toMatchObject({
     authorization: 'Bearer secret',
+    accept: '*/*',
     upgrade: 'websocket',
     'sec-websocket-version': '13',
     'sec-websocket-protocol': 'v4.channel.k8s.io',
