@@ -208,4 +208,15 @@ describe('the proxy', () => {
     for (const host of [pod.ipv4, pod.ipv6])
       expect(await say(`GET ${inbound} HTTP/1.1\r\nhost: x\r\n\r\n`, host)).toBe('');
   });
+
+  test('tells what it has now: another mode after a switch, and no listener where it has none', async () => {
+    const accepted = async (): Promise<string | undefined> => {
+      const { active } = parseInbound((await ask(`GET ${inbound}`)).body);
+      return active && acceptedAt(active.chains, ports.other);
+    };
+    await pod.configure({ ...configuration, others: 'Strict' });
+    expect(await accepted()).toBe('MutualTLS');
+    await pod.configure(undefined);
+    expect(await accepted()).toBeUndefined();
+  });
 });

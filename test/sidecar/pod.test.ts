@@ -273,13 +273,6 @@ describe('a pod whose configuration server is away', () => {
     expect(pod.ready).toBe(false);
   });
 
-  test('says itself that it has no listener', async () => {
-    await waitFor('its proxy to have waited long enough', async () => {
-      const asked = await ask('early');
-      return 'inbound' in asked && asked.inbound.active === undefined && asked.identity.chain?.length !== 0;
-    });
-  });
-
   test('is ready when it is back', async () => {
     await mesh.comeBack();
     await pods.ready('early');
