@@ -27,6 +27,13 @@ test('the configuration comes from proxy-api alone, by mutual TLS', () => {
   expect(text).toContain('/var/run/mtls-operator/identity/sds-workload.json');
 });
 
+test('what the proxy tells of itself it tells on the loopback address, before it has any other configuration', () => {
+  const { listeners } = Object(bootstrap(options)['static_resources']);
+  expect(listeners).toMatchObject([
+    { name: 'inspection', address: { socket_address: { address: '127.0.0.1', port_value: 15_020 } } },
+  ]);
+});
+
 test.each([
   ['a name', proxyApi.host, 'STRICT_DNS'],
   ['an address', '10.96.0.12', 'STATIC'],

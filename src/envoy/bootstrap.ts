@@ -1,6 +1,7 @@
 /** What an Envoy is started with: who it is, and where the rest of its configuration comes from. Pure. */
 import { isIP } from 'node:net';
 import { overHttp2, soleEndpoint } from './clusters.ts';
+import { inspectionCluster, inspectionListener } from './inspection.ts';
 import { type Message, socketAddress } from './message.ts';
 import { clusterNames, proxyPaths } from './names.ts';
 import { clientTls } from './tls.ts';
@@ -43,7 +44,7 @@ export function bootstrap({ node, proxyApi }: Bootstrap): Message {
     ...(node === undefined ? {} : { node }),
     // Mode 0600: it can tell everything and end the proxy.
     admin: { address: { pipe: { path: proxyPaths.admin, mode: 0o600 } } },
-    static_resources: { clusters: [proxyApiCluster(proxyApi)] },
+    static_resources: { listeners: [inspectionListener()], clusters: [proxyApiCluster(proxyApi), inspectionCluster()] },
     dynamic_resources: {
       ads_config: {
         api_type: 'DELTA_GRPC',

@@ -24,7 +24,7 @@ const named = (of: Inbound): Map<string, Message> =>
   new Map(chainsOf(of).map((chain) => [String(chain['name']), chain]));
 const names = (of: Inbound): string[] => [...named(of).keys()];
 
-const own = ['own-15001', 'own-15006', 'own-15008'];
+const own = ['own-15001', 'own-15006', 'own-15008', 'own-15020'];
 
 describe('the chains of a port', () => {
   test.each<[Mode, string[]]>([

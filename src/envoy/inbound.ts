@@ -77,9 +77,10 @@ function tlsInspector(ports: readonly InboundPort[]): Message {
   return { ...inspector, filter_disabled: more.length === 0 ? first : { or_match: { rules: silent } } };
 }
 
-/** Without these, one connection to the proxy's own port is passed on to itself, a thousand times in half a second. */
+/** Without these, one connection to the proxy's own port is passed on to itself, a thousand times in half a second. What is for the loopback address alone is for nobody from outside. */
 function ownPorts(): Message[] {
-  return [proxyPorts.outbound, proxyPorts.inbound, proxyPorts.serverFirst].map((port) => ({
+  const { inbound, inspection, outbound, serverFirst } = proxyPorts;
+  return [outbound, inbound, serverFirst, inspection].map((port) => ({
     name: `own-${port}`,
     filter_chain_match: { destination_port: port },
     filters: [tcpProxy('blackhole', clusterNames.blackhole)],

@@ -1,6 +1,7 @@
 /** Envoy's configuration for one proxy: pure rendering, no Kubernetes, no gRPC. */
 export { type Bootstrap, bootstrap } from './bootstrap.ts';
 export { type Inbound, type InboundPort, inboundClusters, inboundListener } from './inbound.ts';
+export { inspectionPaths } from './inspection.ts';
 export { type Json, type Message, type Resource, type TypedMessage, types } from './message.ts';
 export {
   clusterNames,

@@ -8,6 +8,8 @@ export const proxyPorts = {
   inbound: 15_006,
   /** Mutual TLS for ports whose servers speak first: a NetworkPolicy has to admit it. */
   serverFirst: 15_008,
+  /** Tells what the proxy has loaded, on its loopback address alone. */
+  inspection: 15_020,
   /** Answers probes; never redirected. */
   probes: 15_021,
 } as const;
@@ -53,6 +55,8 @@ export const clusterNames = {
   /** What is not for the mesh, to where it was going. */
   passthrough: 'passthrough',
   proxyApi: 'proxy-api',
+  /** The proxy's own admin interface. */
+  admin: 'admin',
 } as const;
 
 /** Cluster of a server-first port. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { annotations, labels } from '../api/index.ts';
+import { proxyPorts } from '../envoy/index.ts';
 import type { PodNamespace } from './asked.ts';
 import { applyPatch, pod, settings, shop } from './builders.fixture.ts';
 import { identitySecretName } from './containers.ts';
@@ -248,12 +249,12 @@ describe('refused', () => {
       'container main runs as user 1337',
     ],
     ['as the proxy’s user', pod({ securityContext: { runAsUser: 1337 } }), shop, 'container main runs as user 1337'],
-    [
-      'with a port of the proxy’s',
-      pod({ containers: [{ name: 'main', ports: [{ containerPort: 15_006 }] }] }),
+    ...Object.values(proxyPorts).map((containerPort): [string, Pod, PodNamespace, string] => [
+      `with port ${containerPort}, which is the proxy’s`,
+      pod({ containers: [{ name: 'main', ports: [{ containerPort }] }] }),
       shop,
-      'declares port 15006',
-    ],
+      `declares port ${containerPort}`,
+    ]),
     ['with a container of the proxy’s name', pod({ containers: [{ name: 'mtls-proxy' }] }), shop, 'called mtls-proxy'],
     [
       'with a port that is none',

@@ -53,14 +53,23 @@ export function exchange(
   });
 }
 
-/** Dispatches, and turns a synchronous throw (a destroyed pool, an unusable header) into the handler's own error. */
-export function dispatch(dispatcher: Dispatcher, request: WireRequest, handler: Dispatcher.DispatchHandler): void {
+/**
+ * Dispatches, and turns a synchronous throw (a destroyed pool, an unusable header) into the handler's own error.
+ * @param upgrade the protocol to go on in
+ */
+export function dispatch(
+  dispatcher: Dispatcher,
+  request: WireRequest,
+  handler: Dispatcher.DispatchHandler,
+  upgrade?: string,
+): void {
   const options: Dispatcher.DispatchOptions = {
     origin: request.origin,
     path: request.path,
     method: request.method,
     headers: request.headers,
     ...(request.body === undefined ? {} : { body: request.body }),
+    ...(upgrade === undefined ? {} : { upgrade }),
   };
   try {
     dispatcher.dispatch(options, handler);

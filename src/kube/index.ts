@@ -44,6 +44,7 @@ export { mergePatch } from './mergePatch.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { OwnChanges } from './ownChanges.ts';
 export { patchStatus } from './patchStatus.ts';
+export { PortForwardError, portForward } from './portForward.ts';
 export { proxyFor } from './proxySettings.ts';
 export { WorkQueue, type WorkQueueOptions } from './queue.ts';
 export { collectGarbage, Quiet } from './quiet.ts';
@@ -68,5 +69,6 @@ export {
   createTransport,
   type Transport,
   type TransportOptions,
+  type UpgradingTransport,
   type WatchRequest,
 } from './transport.ts';

@@ -1,7 +1,7 @@
 import { Cancellation } from './cancellation.ts';
 import type { Clock, Random } from './clock.ts';
 import type { Connection } from './config.ts';
-import { TransportError } from './errors.ts';
+import { ApiError, TransportError } from './errors.ts';
 import {
   CancelledError,
   ExchangeError,
@@ -16,6 +16,7 @@ import type { Metrics } from './metrics.ts';
 import { RestInstruments } from './restInstruments.ts';
 import { type Attempt, decideRetry } from './retry.ts';
 import { apiErrorOf } from './status.ts';
+import { exchangeUpgrade, type Upgraded, type UpgradeRequest } from './upgrade.ts';
 import { WatchStream } from './watchStream.ts';
 
 export interface ApiRequest {
@@ -60,6 +61,15 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+/** The way to one API server that also leads into pods: for command lines. */
+export interface UpgradingTransport extends Transport {
+  /**
+   * A GET that turns into a connection of another protocol, which is the caller's from then on: nothing here ends it. Throws ApiError where the server does not switch, whatever its
+   * status, TransportError where there is no answer, the signal's reason when it aborts. Nothing is repeated, but for a 401 with fresh credentials.
+   */
+  upgrade(request: UpgradeRequest): Promise<Upgraded>;
+}
+
 export interface TransportOptions {
   connection: Connection;
   clock: Clock;
@@ -76,11 +86,11 @@ export interface TransportOptions {
 const DEFAULT_DEADLINE_MS = 30_000;
 const WATCH_HEAD_MS = 30_000;
 
-export function createTransport(options: TransportOptions): Transport {
+export function createTransport(options: TransportOptions): UpgradingTransport {
   return new HttpTransport(options);
 }
 
-class HttpTransport implements Transport {
+class HttpTransport implements UpgradingTransport {
   readonly #options: TransportOptions;
   readonly #links: LinkProvider;
   readonly #origin: string;
@@ -176,7 +186,7 @@ class HttpTransport implements Transport {
     }
   }
 
-  #failed(request: ApiRequest, error: unknown, link: Link | undefined, signal: AbortSignal): AttemptResult {
+  #failed(request: ApiRequest, error: unknown, link: Link | undefined, signal: AbortSignal): FailedAttempt {
     const cancelled = error instanceof CancelledError;
     const cause = cancelled ? error.reason : error;
     if (signal.aborted && cause === signal.reason) throw cause;
@@ -298,14 +308,50 @@ class HttpTransport implements Transport {
     }
   }
 
+  async upgrade(request: UpgradeRequest): Promise<Upgraded> {
+    const { clock } = this.#options;
+    const { deadlineMs, headers, protocol, signal } = request;
+    const asked = { method: 'GET' as const, ...request };
+    const cancellation = new Cancellation();
+    cancellation.follow(signal);
+    const stopTimer = clock.setTimer(deadlineMs, () => cancellation.cancel(new DeadlineReached()));
+    try {
+      for (let refreshed = false; ; refreshed = true) {
+        const link = this.#links.current ?? (await unlessCancelled(this.#links.refresh(false), cancellation));
+        const wire = this.#wire(asked, undefined, link);
+        const answer = await exchangeUpgrade(
+          link.watches,
+          // Who asks for JSON is refused (406): what comes is of no media type.
+          { ...wire, headers: { ...wire.headers, accept: '*/*', ...headers } },
+          { protocol, cancellation },
+        );
+        this.#instruments.watched('socket' in answer ? 101 : answer.status);
+        if ('socket' in answer) return answer;
+        const error = apiErrorOf(answer, clock.now());
+        if (error.status !== 401 || refreshed) throw error;
+        await this.#refresh(link, cancellation, error);
+      }
+    } catch (error) {
+      if (error instanceof ApiError) throw error;
+      throw this.#failed(asked, error, undefined, signal).error;
+    } finally {
+      stopTimer();
+      cancellation.release();
+    }
+  }
+
   close(): Promise<void> {
     return this.#links.close();
   }
 }
 
-type AttemptResult =
-  | { readonly value: unknown }
-  | { readonly attempt: Attempt; readonly error: Error; readonly link: Link | undefined; readonly repeatable: boolean };
+interface FailedAttempt {
+  readonly attempt: Attempt;
+  readonly error: Error;
+  readonly link: Link | undefined;
+  readonly repeatable: boolean;
+}
+type AttemptResult = { readonly value: unknown } | FailedAttempt;
 
 class DeadlineReached extends Error {}
 

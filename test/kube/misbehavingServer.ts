@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { type ClusterAuthority, makeClusterAuthority } from '../cluster/credentials.ts';
 
@@ -36,6 +37,8 @@ export async function startMisbehavingServer(
   options: {
     dnsNames?: readonly string[];
     requestClientCertificate?: boolean;
+    /** What becomes of a connection that asks for another protocol; left out: `handler` answers it. */
+    upgrade?: (request: IncomingMessage, socket: Duplex) => void;
     /** Instead of a free port and a new authority: those of a server that is gone. */
     inPlaceOf?: MisbehavingServer;
   } = {},
@@ -73,6 +76,7 @@ export async function startMisbehavingServer(
     socket.on('close', () => sockets.delete(socket));
   });
   server.on('tlsClientError', () => {});
+  if (options.upgrade !== undefined) server.on('upgrade', options.upgrade);
   server.listen(options.inPlaceOf?.port ?? 0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = addressOf(server);

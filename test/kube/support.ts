@@ -15,7 +15,7 @@ import {
   Store,
   stringAt,
   systemClock,
-  type Transport,
+  type UpgradingTransport,
 } from '../../src/kube/index.ts';
 import { type Cluster, startCluster } from '../cluster/index.ts';
 import { printProgress } from '../support/progress.ts';
@@ -46,7 +46,7 @@ export function keptLog(): KeptLog {
 }
 
 export interface Client extends AsyncDisposable {
-  readonly transport: Transport;
+  readonly transport: UpgradingTransport;
   readonly metrics: Metrics;
   readonly log: KeptLog;
 }

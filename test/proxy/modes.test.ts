@@ -180,6 +180,16 @@ const rows: readonly Row[] = [
     visit: (address) => speakPlainly(at(proxyPorts.outbound, address)),
     expected: same('refused'),
   },
+  {
+    who: 'plaintext to the port at which the proxy tells of itself',
+    visit: (address) => speakPlainly(at(proxyPorts.inspection, address)),
+    expected: same('refused'),
+  },
+  {
+    who: 'mutual TLS to the port at which the proxy tells of itself',
+    visit: (address) => speakTls(at(proxyPorts.inspection, address), { identity: client }),
+    expected: same('refused'),
+  },
 ];
 
 describe.each([...modes])('%s', (mode) => {

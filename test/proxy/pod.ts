@@ -131,11 +131,17 @@ export class Pod implements AsyncDisposable {
     return this.#accepted.splice(0);
   }
 
-  /** Has the proxy act by another mode, and resolves when it has taken it. */
-  async configure(inbound: Inbound): Promise<void> {
+  /** Has the proxy act by another mode, and resolves when it has taken it. @param inbound undefined: nothing is let in */
+  async configure(inbound: Inbound | undefined): Promise<void> {
     this.#updates += 1;
     const version = String(this.#updates);
-    this.#put('lds.json', discovery(version, [inboundListener(inbound), probeListener(this.#probeOptions)]));
+    this.#put(
+      'lds.json',
+      discovery(version, [
+        ...(inbound === undefined ? [] : [inboundListener(inbound)]),
+        probeListener(this.#probeOptions),
+      ]),
+    );
     await waitFor(`Envoy to take listener ${version}`, async () => {
       const text = await this.#admin('/stats?filter=^listener_manager');
       if (/lds.update_rejected: [1-9]/.test(text)) throw new Error(`Envoy refused it: ${this.#log}`);

@@ -14,7 +14,9 @@ import { chartDirectory, type Helm, helmFor } from '../support/helm.ts';
 import { OPERATOR_NAMESPACE } from '../support/operator.ts';
 import { printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
+import { Explainer } from './explained.ts';
 import { Pods } from './pods.ts';
+import { namespaceOf, workload } from './workload.ts';
 
 const examples = join(import.meta.dirname, '..', '..', 'examples', 'mesh');
 
@@ -23,6 +25,7 @@ let node: Node;
 let helm: Helm;
 let home: string;
 let values: readonly string[];
+let explainer: Explainer;
 const shop = () => new Pods(cluster, 'shop');
 const outside = () => new Pods(cluster, 'outside');
 
@@ -47,9 +50,11 @@ beforeAll(async () => {
     namespaceOf('outside'),
   );
   await cluster.kubectl(['apply', '-f', join(examples, 'shop.yaml')]);
+  explainer = await Explainer.install(cluster, 'shop');
 });
 
 afterAll(async () => {
+  await explainer?.[Symbol.asyncDispose]();
   await cluster?.stop();
   if (home !== undefined) await rm(home, { recursive: true, force: true });
 });
@@ -57,48 +62,6 @@ afterAll(async () => {
 async function create(...objects: readonly object[]): Promise<void> {
   const list = { apiVersion: 'v1', kind: 'List', items: objects };
   await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(list) });
-}
-
-const namespaceOf = (name: string, labels = {}) => ({
-  apiVersion: 'v1',
-  kind: 'Namespace',
-  metadata: { name, labels },
-});
-
-function workload(namespace: string, name: string, replicas: number): object[] {
-  const labels = { app: name };
-  const metadata = { name, namespace };
-  const container = {
-    name: 'main',
-    image: probeImage,
-    args: ['echo', 'http://:8080', 'tcp://:9000'],
-    ports: [{ name: 'http', containerPort: 8080 }, { containerPort: 9000 }],
-    readinessProbe: { httpGet: { path: '/well', port: 'http' }, periodSeconds: 1 },
-    // As anywhere in Kubernetes: it goes on until everybody has heard that it is about to end.
-    lifecycle: { preStop: { sleep: { seconds: 3 } } },
-  };
-  const spec = { serviceAccountName: name, terminationGracePeriodSeconds: 6, containers: [container] };
-  return [
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-    {
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata,
-      spec: { replicas, selector: { matchLabels: labels }, template: { metadata: { labels }, spec } },
-    },
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata,
-      spec: {
-        selector: labels,
-        ports: [
-          { name: 'http', port: 80, targetPort: 'http' },
-          { name: 'tcp', port: 9000 },
-        ],
-      },
-    },
-  ];
 }
 
 async function failure(work: Promise<unknown>): Promise<string> {
@@ -262,6 +225,11 @@ describe('pods of a labelled namespace', () => {
         await enforced(mode);
         const expected = mode === 'Strict' ? 'closed' : expect.stringContaining('/hello');
         expect([mode, await stranger('http://web.shop/hello')]).toEqual([mode, expected]);
+        const accepts = mode === 'Strict' ? 'MutualTLS' : 'MutualTLSAndPlaintext';
+        for (const pod of await podNames('shop', 'web'))
+          expect((await explainer.explain(pod, 8080)).ports).toMatchObject([
+            { mode, loaded: { accepts, agrees: true } },
+          ]);
       }
     } finally {
       done = true;
@@ -269,6 +237,48 @@ describe('pods of a labelled namespace', () => {
     }
     expect(answers.length).toBeGreaterThan(5);
     expect(answers.filter((answer) => !answer.includes('/constant'))).toEqual([]);
+  });
+
+  test('say themselves which certificate they have loaded: after a renewal the new one, as peers see it', async () => {
+    const [web = ''] = await podNames('shop', 'web');
+    const before = await explainer.explain(web, 8080);
+    expect(before.proxy).toMatchObject({
+      unread: null,
+      certificate: { state: 'Current', spiffeId: 'spiffe://cluster.local/ns/shop/sa/web' },
+      roots: [{ subject: expect.stringContaining('CN=') }],
+    });
+    expect(before.notes).toEqual([]);
+    const serial = before.proxy.certificate?.serialNumber;
+    expect(await explainer.serialShownTo('cart', web, 9000)).toBe(serial);
+    await cluster.kubectl(['delete', 'secret', 'mtls-proxy-web', '-n', 'shop']);
+    let now = before;
+    await waitFor('the proxy to have the new one', async () => {
+      now = await explainer.explain(web, 8080);
+      const { serialNumber, state } = now.proxy.certificate ?? {};
+      return state === 'Current' && serialNumber !== serial;
+    });
+    expect(await explainer.serialShownTo('cart', web, 9000)).toBe(now.proxy.certificate?.serialNumber);
+    expect(now.notes).toEqual([]);
+  });
+
+  test('say it to those who may forward ports to them, by the role that is documented, and to nobody else', async () => {
+    const [web = ''] = await podNames('shop', 'web');
+    const viewer = await explainer.viewer();
+    expect((await explainer.explain(web, 8080, viewer)).proxy).toMatchObject({ unread: null });
+    await cluster.kubectl([
+      'patch',
+      'clusterrole',
+      'mtls-viewer',
+      '--type=json',
+      '-p',
+      '[{"op":"remove","path":"/rules/2"}]',
+    ]);
+    await waitFor('the permission to be gone', async () => {
+      const { ports, proxy } = await explainer.explain(web, 8080, viewer);
+      // Everything else is told all the same.
+      expect(ports).toMatchObject([{ port: 8080, mode: 'Strict' }]);
+      return proxy.unread === 'you lack the permission to get and create pods/portforward in namespace shop';
+    });
   });
 
   test('go on when the leader, or a replica of proxy-api, is killed in the middle of a switch', async () => {

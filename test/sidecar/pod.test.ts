@@ -1,9 +1,13 @@
 /** Pods with the sidecar that injection gives them, on a real kubelet: what the proxies have to do they hear from our configuration server. */
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { acceptedAt } from '../../src/cli/kubectl/proxy/accepts.ts';
+import { askProxy } from '../../src/cli/kubectl/proxy/ask.ts';
+import type { Asked } from '../../src/cli/kubectl/proxy/facts.ts';
 import { destinationName, podCluster, proxyPorts } from '../../src/envoy/index.ts';
 import { containerNames } from '../../src/inject/index.ts';
 import type { Cluster } from '../cluster/index.ts';
+import { type Client, connectionTo, openClient } from '../kube/support.ts';
 import { makeProbeImage, type Node, probeImage, startClusterWithNode } from '../node/index.ts';
 import { makeInitImage, makeProxyImage } from '../node/sidecarImages.ts';
 import { openTls, type Target, type TlsClient } from '../proxy/clients.ts';
@@ -20,12 +24,14 @@ let cluster: Cluster;
 let node: Node;
 let mesh: Mesh;
 let pods: Pods;
+let client: Client;
 
 beforeAll(async () => {
   const images = await Promise.all([makeProxyImage, makeInitImage, makeProbeImage].map((make) => make(printProgress)));
   ({ cluster, node } = await startClusterWithNode({ log: printProgress }));
   for (const image of images) await node.load(image);
   pods = new Pods(cluster, NAMESPACE);
+  client = openClient(connectionTo(cluster));
   mesh = await Mesh.start(node.addresses);
   await cluster.kubectl(['create', 'namespace', NAMESPACE]);
   await create(...mesh.service());
@@ -40,6 +46,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await mesh?.leave();
+  await client?.transport.close();
   await cluster?.stop();
 });
 
@@ -77,6 +84,11 @@ function serverOf(name: string, probe: object) {
 }
 
 const answeredAt = (path: string) => ({ httpGet: { path, port: HTTP } });
+
+/** What its proxy says of itself. */
+async function ask(name: string): Promise<Asked> {
+  return await askProxy(client.transport, { namespace: NAMESPACE, name }, AbortSignal.timeout(30_000));
+}
 
 /** Serial number of the certificate that a server shows. */
 async function serialAt(target: Target, client: TlsClient): Promise<string> {
@@ -207,6 +219,15 @@ describe('an injected pod', () => {
     await cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(await mesh.secret('web')) });
     await waitFor('another certificate', async () => (await shown()) !== before);
     expect((await pods.get('web')).of(containerNames.proxy)?.restartCount).toBe(0);
+  });
+
+  test('says itself what it has loaded, and a pod without a sidecar says nothing', async () => {
+    const asked = await ask('web');
+    if ('unread' in asked) throw new Error(asked.unread);
+    expect(acceptedAt(asked.inbound.active?.chains ?? [], TCP)).toBe('MutualTLS');
+    const shown = await serialAt({ address: web, port: TCP }, { identity: await mesh.identity('cart') });
+    expect(asked.identity.chain?.[0]?.serialNumber).toBe(shown);
+    expect(await ask('stranger')).toEqual({ unread: expect.stringMatching(/^it does not listen: /) });
   });
 
   test('is served again when its proxy has crashed', async () => {

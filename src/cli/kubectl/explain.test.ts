@@ -5,6 +5,7 @@ import type { PolicyRecord } from '../../policy/index.ts';
 import { CliError } from '../end.ts';
 import { type ExplainQuestion, explain } from './explain.ts';
 import { explanationText } from './explainText.ts';
+import { facts, identityAnswer, inboundAnswer, issuedAs, makeIdentity, SPIFFE_ID } from './proxy/builders.fixture.ts';
 import { parseSubject, readSubject, type Subject } from './subject.ts';
 
 const web = subject({ containers: [{ ports: [{ containerPort: 8080, name: 'http' }, { containerPort: 9090 }] }] });
@@ -27,6 +28,7 @@ function question(policies: readonly PolicySketch[], more: Partial<ExplainQuesti
     meshNamespace: MESH,
     port: undefined,
     operatorFound: true,
+    proxy: undefined,
     now: Date.UTC(2031, 0, 1),
     ...more,
   };
@@ -45,6 +47,7 @@ describe('explain', () => {
         liftedFrom: null,
         until: null,
         policies: [],
+        loaded: null,
       },
     ]);
   });
@@ -217,5 +220,47 @@ describe('the text', () => {
         'shop/default   Namespace   decides by its mode',
       ].join('\n'),
     );
+  });
+
+  describe('of a pod with a sidecar', () => {
+    const strict: PolicySketch[] = [{ name: 'default', mode: 'Strict' }];
+    const sound = subject({
+      containers: [{ ports: [{ containerPort: 8080 }, { containerPort: 53, protocol: 'UDP' }] }],
+      initContainers: [{ name: 'mtls-proxy' }],
+    });
+
+    test('has what its proxy takes beside what it should, and what it has loaded below', async () => {
+      const { leaf, root } = await makeIdentity();
+      const proxy = facts({
+        identity: identityAnswer([leaf], [root]),
+        inbound: inboundAnswer({ others: 'Permissive', ports: [{ number: 8080, mode: 'Strict', serverFirst: false }] }),
+        certificate: issuedAs(leaf.serialNumber),
+      });
+      const lines = explanationText(explain(sound, question(strict, { proxy }))).split('\n');
+      expect(lines.map((line) => line.replaceAll(/ {2,}/g, ' | '))).toEqual([
+        'pod/web in namespace shop',
+        '',
+        'PORT | MODE | PROXY TAKES | WHY',
+        '8080 | Strict | mutual TLS only | shop/default (Namespace)',
+        'all others | Strict | mutual TLS and plaintext (differs) | shop/default (Namespace)',
+        '53/UDP | - | - | not protected: modes are for TCP, not for UDP and QUIC',
+        '',
+        'LOADED | SERIAL NUMBER | EXPIRES | WHAT',
+        `certificate | ${leaf.serialNumber} | 2031-01-01T01:00:00Z | ${SPIFFE_ID} (the last one)`,
+        `root | ${root.serialNumber} | 2031-01-01T01:00:00Z | CN=Mesh`,
+        'listener | - | - | version v1 since 2031-01-01T00:00:00.123Z',
+        '',
+        'note: at all others the proxy takes mutual TLS and plaintext, which is not what Strict asks for: the operator has recorded no mode for its workload yet',
+        '',
+      ]);
+    });
+
+    test('has one line where its proxy cannot be asked, and nothing of what it says moves the cursor', () => {
+      const proxy = { ...facts({ identity: '{}' }), asked: { unread: 'it is asleep\u001b[2J' } };
+      const text = explanationText(explain(sound, question(strict, { proxy })));
+      expect(text).toContain('\nWhat the proxy has loaded is unknown: it is asleep [2J\n');
+      expect(text).not.toContain('PROXY TAKES');
+      expect(text).not.toContain('note:');
+    });
   });
 });

@@ -10,6 +10,8 @@ import {
   type PolicyRecord,
 } from '../../policy/index.ts';
 import { CliError } from '../end.ts';
+import type { ProxyFacts } from './proxy/facts.ts';
+import { describeLoaded, type LoadedPort, type ProxyExplanation } from './proxy/loaded.ts';
 import type { Subject, UnprotectedPort } from './subject.ts';
 
 /** What is printed with `-o json`: names stay as they are from version to version. */
@@ -18,6 +20,8 @@ export interface Explanation {
   readonly namespace: string;
   readonly ports: readonly PortExplanation[];
   readonly unprotected: readonly UnprotectedPort[];
+  /** What the proxy of the pod has loaded; null: it is a workload, or the pod has none. */
+  readonly proxy: ProxyExplanation | null;
   readonly notes: readonly string[];
 }
 
@@ -35,6 +39,8 @@ export interface PortExplanation {
   readonly until: string | null;
   /** The narrowest scope first, the oldest first within it. */
   readonly policies: readonly ConsideredPolicy[];
+  /** What the proxy takes there, as it says itself; null: that is not known. */
+  readonly loaded: LoadedPort | null;
 }
 
 export interface DecidedBy {
@@ -62,6 +68,8 @@ export interface ExplainQuestion {
   readonly port: string | undefined;
   /** Whether the operator is in that namespace; undefined: that may not be read. */
   readonly operatorFound: boolean | undefined;
+  /** undefined: there is none. */
+  readonly proxy: ProxyFacts | undefined;
   readonly now: number;
 }
 
@@ -72,11 +80,13 @@ export function explain(subject: Subject, question: ExplainQuestion): Explanatio
   const wanted =
     question.port === undefined ? everyPort(subject, policies, question) : [portOf(subject, question.port)];
   const explained = wanted.map((port) => explainPort(subject, policies, port, question));
+  const loaded = question.proxy && describeLoaded(explained, question.proxy);
   return {
     object,
     namespace,
-    ports: explained,
+    ports: explained.map((port, index) => ({ ...port, loaded: loaded?.ports[index] ?? null })),
     unprotected,
+    proxy: loaded?.proxy ?? null,
     notes: [
       ...(subject.sidecar === false && !subject.hostNetwork && !subject.ended
         ? ['the pod has no sidecar: nothing enforces a mode, and its traffic stays as it is']
@@ -87,6 +97,7 @@ export function explain(subject: Subject, question: ExplainQuestion): Explanatio
       ...unheard(question.policies),
       ...wanted.flatMap((port) => (port === undefined ? [] : strayPort(subject, port, question.services))),
       ...(ports.length === 0 && question.port === undefined ? ['the pod declares no TCP port'] : []),
+      ...(loaded?.notes ?? []),
     ],
   };
 }
@@ -131,7 +142,7 @@ function explainPort(
   policies: readonly Policy[],
   port: number | undefined,
   question: ExplainQuestion,
-): PortExplanation {
+): Omit<PortExplanation, 'loaded'> {
   const effective = askAbout(subject, policies, port, question);
   const declared = subject.ports.filter(({ number }) => number === port);
   return {

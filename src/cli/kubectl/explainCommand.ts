@@ -1,18 +1,34 @@
 /** `kubectl mtls explain`: reads what is needed for it. */
-import { mtlsPolicyKind, OPERATOR_LEASE } from '../../api/index.ts';
+import {
+  certificateAuthorityKind,
+  mtlsPolicyKind,
+  mtlsRolloutKind,
+  OPERATOR_LEASE,
+  ROLLOUT_NAME,
+  workloadCertificateKind,
+} from '../../api/index.ts';
+import { identitySecretName } from '../../inject/index.ts';
 import { decodeService } from '../../inventory/index.ts';
 import { type Connection, resourcePath, systemClock } from '../../kube/index.ts';
 import { decodePolicy } from '../../policy/index.ts';
 import { CliError } from '../end.ts';
+import { readCertificate } from './certificateStatus.ts';
 import { type Explanation, explain } from './explain.ts';
 import type { ExplainOptions } from './flags.ts';
-import type { Reader } from './reader.ts';
-import { LEASES, SERVICES } from './resources.ts';
+import type { Asked, ProxyFacts } from './proxy/facts.ts';
+import { type AskedSidecar, askedSidecar } from './proxy/sidecar.ts';
+import type { Reader, Reading } from './reader.ts';
+import { LEASES, ownResource, SERVICES } from './resources.ts';
+import { readRollout } from './rolloutRecord.ts';
 import { readSubject } from './subject.ts';
+
+/** Asks the proxy of a pod what it has loaded. */
+export type AskProxy = (pod: AskedSidecar) => Promise<Asked>;
 
 /** @throws CliError */
 export async function gatherExplanation(
   reader: Reader,
+  ask: AskProxy,
   connection: Connection,
   options: ExplainOptions,
 ): Promise<Explanation> {
@@ -35,7 +51,33 @@ export async function gatherExplanation(
   ]);
   const subject = readSubject(reference, namespace, object);
   const policies = [...own, ...meshWide];
-  return explain(subject, { policies, services, meshNamespace, operatorFound, port, now: systemClock.now() });
+  const sidecar = kind.kind === 'Pod' ? askedSidecar(object) : undefined;
+  const proxy = sidecar && (await gatherProxy(reader, ask, sidecar));
+  return explain(subject, { policies, services, meshNamespace, operatorFound, port, proxy, now: systemClock.now() });
+}
+
+async function gatherProxy(reader: Reader, ask: AskProxy, sidecar: AskedSidecar): Promise<ProxyFacts> {
+  const { account, namespace, obstacle } = sidecar;
+  const [asked, rollout, certificate, authority] = await Promise.all([
+    obstacle === undefined ? ask(sidecar) : { unread: obstacle },
+    reader.find({ resource: ownResource(mtlsRolloutKind), namespace, name: ROLLOUT_NAME }),
+    reader.find({ resource: ownResource(workloadCertificateKind), namespace, name: identitySecretName(account) }),
+    reader.find({ resource: ownResource(certificateAuthorityKind), name: 'default', clusterScoped: true }),
+  ]);
+  const now = systemClock.now();
+  return {
+    sidecar,
+    asked,
+    rollout: read(rollout, readRollout),
+    certificate: read(certificate, readCertificate),
+    authority,
+    now,
+  };
+}
+
+function read<T>(reading: Reading<unknown>, decode: (object: unknown) => T | undefined): Reading<T | undefined> {
+  if ('missing' in reading) return reading;
+  return { value: reading.value === undefined ? undefined : decode(reading.value) };
 }
 
 const noKind = 'the API server has no MTLSPolicies; are the CRDs of mtls-operator installed?';

@@ -1,21 +1,27 @@
 /** An explanation for people to read. Pure. */
 import type { Explanation, PortExplanation } from './explain.ts';
+import { proxyLines, takenText } from './proxy/text.ts';
 import { printable, table } from './table.ts';
 
-/** One table of ports; where there is one port only, also what became of every policy. */
-export function explanationText({ object, namespace, ports, unprotected, notes }: Explanation): string {
-  const rows = ports.map((port) => [nameOf(port), port.mode, reasonOf(port)]);
+/** One table of ports; where there is one port only, also what became of every policy; and what the proxy has loaded. */
+export function explanationText({ object, namespace, ports, proxy, unprotected, notes }: Explanation): string {
+  // Of a proxy that says nothing there is nothing to compare.
+  const told = ports.some(({ loaded }) => loaded !== null);
+  const taken = (text: string): string[] => (told ? [text] : []);
+  const rows = ports.map((port) => [nameOf(port), port.mode, ...taken(takenText(port.loaded)), reasonOf(port)]);
   const open = unprotected.map(({ number, protocol }) => [
     `${number}/${protocol}`,
     '-',
+    ...taken('-'),
     protocol === 'UDP' ? 'not protected: modes are for TCP, not for UDP and QUIC' : 'not protected: modes are for TCP',
   ]);
   const [only, ...more] = ports;
   return [
     `${object} in namespace ${namespace}`,
     '',
-    ...table(['PORT', 'MODE', 'WHY'], [...rows, ...open]),
+    ...table(['PORT', 'MODE', ...taken('PROXY TAKES'), 'WHY'], [...rows, ...open]),
     ...(only !== undefined && more.length === 0 ? ['', ...policiesOf(only)] : []),
+    ...(proxy === null ? [] : ['', ...proxyLines(proxy)]),
     ...(notes.length === 0 ? [] : ['', ...notes.map((note) => `note: ${printable(note)}`)]),
     '',
   ].join('\n');

@@ -40,12 +40,13 @@ export type PluginOptions = ExplainOptions | ProxiesOptions | CheckOptions;
 
 export const pluginUsage = `kubectl mtls explain KIND/NAME [flags]
 
-Says which mode each port of a pod has, and why: by which MTLSPolicy, and what became of the others. KIND is pod, deployment, statefulset, daemonset, replicaset or job.
+Says which mode each port of a pod has, and why: by which MTLSPolicy, and what became of the others. Of a pod it also says what its proxy has loaded: modes, certificate, roots. KIND is pod, deployment, statefulset, daemonset, replicaset or job.
 
   -p, --port PORT               one port, by number or name; adds every policy that could have said something about it
   -n, --namespace NAME          of the pod (default: that of the kubeconfig's context)
 
 Needs permission to get the object, and to list MTLSPolicies in both namespaces. Where it may list Services, it tells a Service's port from that of a container.
+It asks the proxy where it may get and create pods/portforward. Where the proxy cannot be asked, or has loaded something else, it says why, and ends with ${exitCodes.done}.
 
 kubectl mtls proxies [NAME] [flags]
 

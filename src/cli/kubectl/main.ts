@@ -13,11 +13,12 @@ import { CliError, exitCodes } from '../end.ts';
 import { checkExitCode } from './check.ts';
 import { gatherCheck } from './checkCommand.ts';
 import { checkText } from './checkText.ts';
-import { gatherExplanation } from './explainCommand.ts';
+import { type AskProxy, gatherExplanation } from './explainCommand.ts';
 import { explanationText } from './explainText.ts';
 import { type PluginOptions, parsePluginFlags, pluginUsage } from './flags.ts';
 import { gatherProxies } from './proxiesCommand.ts';
 import { proxiesText } from './proxiesText.ts';
+import { askProxy } from './proxy/ask.ts';
 import { Reader } from './reader.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -60,7 +61,8 @@ async function ask(options: PluginOptions, env: Environment, version: string): P
     maxConnections: 4,
   });
   try {
-    return await answer(new Reader(transport, connection.server, signal), connection, options, version);
+    const proxy: AskProxy = (pod) => askProxy(transport, pod, signal);
+    return await answer(new Reader(transport, connection.server, signal), proxy, connection, options, version);
   } catch (error) {
     if (signal.aborted) throw new CliError('interrupted', 'interrupted');
     throw error;
@@ -71,6 +73,7 @@ async function ask(options: PluginOptions, env: Environment, version: string): P
 
 async function answer(
   reader: Reader,
+  proxy: AskProxy,
   connection: Connection,
   options: PluginOptions,
   version: string,
@@ -78,7 +81,7 @@ async function answer(
   const exitCode = exitCodes.done;
   switch (options.command) {
     case 'explain': {
-      const object = await gatherExplanation(reader, connection, options);
+      const object = await gatherExplanation(reader, proxy, connection, options);
       return { object, text: explanationText(object), exitCode };
     }
     case 'proxies': {
