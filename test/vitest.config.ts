@@ -5,8 +5,6 @@ const real = { testTimeout: 120_000, hookTimeout: 300_000 };
 
 /** What has the whole machine, or shares a daemon, a node's network or the programs' patience with nobody. */
 const alone = [
-  // Not steady yet on a machine that does something else besides: `npm run proof` runs it.
-  ...(process.env['PROOF'] === undefined ? [] : ['test/sidecar/protocols.proof.ts']),
   'test/{chart/{docs,pods},cli/fetch,cluster/guardian,readme,restart/node}.test.ts',
   'test/{demo,docker,faults,image,kind,node,sidecar}/**/*.test.ts',
 ];
