@@ -15,10 +15,16 @@ import { waitFor } from '../support/waitFor.ts';
 
 export type MakeImage = (progress: Progress) => Promise<Buffer>;
 
-/** In the mesh. */
+/** What a user applies: a namespace in the mesh, and Strict for it. */
+const examples = join(import.meta.dirname, '..', '..', 'examples', 'mesh');
+
+/** In the mesh, as examples/mesh has it. */
 export const MESHED = 'shop';
 /** Not in the mesh. */
 export const PLAIN = 'outside';
+
+/** A Deployment of the operator's. */
+export type Component = 'controller' | 'proxy-api';
 
 export class Installation implements AsyncDisposable {
   readonly cluster: Cluster;
@@ -45,9 +51,9 @@ export class Installation implements AsyncDisposable {
       // As restricted as it can be: nothing of the operator's own needs more.
       await made.apply(
         namespaceOf(OPERATOR_NAMESPACE, { 'pod-security.kubernetes.io/enforce': 'restricted' }),
-        namespaceOf(MESHED, { 'mtls-operator.io/injection': 'enabled' }),
         namespaceOf(PLAIN),
       );
+      await cluster.kubectl(['apply', '-f', join(examples, 'shop.yaml')]);
       return made;
     } catch (error) {
       await cluster.stop();
@@ -81,14 +87,34 @@ export class Installation implements AsyncDisposable {
     });
   }
 
+  /** By helm. @throws CommandError, with what helm said. */
+  async uninstall(...flags: readonly string[]): Promise<void> {
+    await this.#helm('uninstall', 'mtls-operator', '-n', OPERATOR_NAMESPACE, '--wait', '--timeout=2m', ...flags);
+  }
+
+  /** Sets how many pods these Deployments of the operator's have each, and waits until that is so. */
+  async scale(replicas: number, ...components: readonly Component[]): Promise<void> {
+    const deployments = components.map((component) => `deployment/mtls-operator-${component}`);
+    await this.cluster.kubectl(['scale', ...deployments, `--replicas=${replicas}`, '-n', OPERATOR_NAMESPACE]);
+    for (const deployment of deployments) await this.rolledOut(OPERATOR_NAMESPACE, deployment);
+    await waitFor('pods of before to be gone', async () => {
+      const counts = await Promise.all(components.map(async (component) => (await this.podsOf(component)).length));
+      return counts.every((count) => count === replicas);
+    });
+  }
+
+  /** Names of its pods in the operator's namespace, those that are ending included. */
+  async podsOf(component: Component): Promise<string[]> {
+    return await this.#names(OPERATOR_NAMESPACE, `app.kubernetes.io/component=${component}`);
+  }
+
   async apply(...objects: readonly object[]): Promise<void> {
     const list = { apiVersion: 'v1', kind: 'List', items: objects };
     await this.cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(list) });
   }
 
   async podNames(namespace: string, app: string): Promise<string[]> {
-    const words = ['get', 'pods', '-n', namespace, '-l', `app=${app}`, '-o', 'jsonpath={.items[*].metadata.name}'];
-    return (await this.cluster.kubectl(words)).split(' ').filter((name) => name !== '');
+    return await this.#names(namespace, `app=${app}`);
   }
 
   /** @param workload as in `deployment/web`; its pods have its name as the label `app`. */
@@ -104,6 +130,10 @@ export class Installation implements AsyncDisposable {
 
   /** Asks for a mode of the meshed namespace. */
   async ask(mode: Mode): Promise<void> {
+    if (mode === 'Strict') {
+      await this.cluster.kubectl(['apply', '-f', join(examples, 'mtlspolicy.yaml')]);
+      return;
+    }
     const metadata = { name: MESHED, namespace: MESHED };
     await this.apply({ apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MTLSPolicy', metadata, spec: { mode } });
   }
@@ -134,6 +164,11 @@ export class Installation implements AsyncDisposable {
       const words = await this.#operatorsWords();
       throw new Error(`${String(error)}; the policy and the record were ${last}; the operator says ${words}`);
     });
+  }
+
+  async #names(namespace: string, selector: string): Promise<string[]> {
+    const words = ['get', 'pods', '-n', namespace, '-l', selector, '-o', 'jsonpath={.items[*].metadata.name}'];
+    return (await this.cluster.kubectl(words)).split(' ').filter((name) => name !== '');
   }
 
   /** What is wrong with its pods, and what they have logged last. */
