@@ -4,9 +4,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { findCondition } from '../../src/api/index.ts';
 import { containerNames, identitySecretName } from '../../src/inject/index.ts';
 import { waitFor } from '../support/waitFor.ts';
+import { createAll, unsaid, wrongPolicies } from './faults/manyPolicies.ts';
 import { place, plaintext, Stage } from './faults/stage.ts';
 import { MESHED, PLAIN } from './installation.ts';
 import { talker } from './proof/workloads.ts';
+
+/** In the mesh, too. */
+const CROWDED = 'crowded';
 
 let stage: Stage;
 
@@ -249,5 +253,58 @@ describe('a certificate that runs out, because its Secret cannot be written', ()
     expect(await stage.ask('brief', 'web')).toBe('heard question');
     const after = await stage.shop.get(await stage.pod('brief'));
     expect([after.uid, after.of(containerNames.proxy)?.restartCount]).toEqual([pod.uid, 0]);
+  });
+});
+
+describe('a thousand policies of one namespace that contradict each other, select nothing, name ports that nobody has or have ended', () => {
+  const policies = wrongPolicies(1_000);
+  const lone = { namespace: CROWDED, name: 'lone' };
+
+  beforeAll(async () => {
+    const { installation } = stage;
+    const labels = { 'mtls-operator.io/injection': 'enabled' };
+    await installation.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: CROWDED, labels } });
+    await installation.apply(...talker(lone));
+    await installation.rolledOut(CROWDED, 'deployment/lone');
+    await installation.turn('Permissive');
+  });
+
+  const memory = async () => [
+    ...(await stage.metric('controller', 'process_resident_memory_bytes')),
+    ...(await stage.metric('proxy-api', 'process_resident_memory_bytes')),
+  ];
+
+  test('each have their status; others are switched meanwhile, and nobody needs more than a little memory for it', async () => {
+    const { installation } = stage;
+    const restarts = await stage.operatorRestarts();
+    await stage.undisturbed(async () => {
+      await createAll(installation.cluster, CROWDED, policies);
+      await installation.turn('Strict');
+      await refusesPlaintext('web');
+    });
+    let left: readonly string[] = [];
+    await waitFor(
+      'all to have their status',
+      async () => {
+        left = unsaid(policies, await stage.conditionsOf(CROWDED));
+        return left.length === 0;
+      },
+      { timeoutMs: 90_000, intervalMs: 500 },
+    ).catch((error: unknown) => {
+      throw new Error(`${String(error)}; ${left.length} have not, as ${left.slice(0, 5).join('; ')}`);
+    });
+    for (const bytes of await memory()) expect(bytes).toBeLessThan(256e6);
+    // Nobody was killed for want of memory, either.
+    expect(await stage.operatorRestarts()).toEqual(restarts);
+  });
+
+  test('are forgotten when they are deleted', async () => {
+    await stage.installation.cluster.kubectl(['delete', 'mtlspolicies', '--all', '-n', CROWDED]);
+    await waitFor('the record to name none of them', async () => {
+      const { workloads = [] } = (await stage.record(CROWDED)).spec;
+      return workloads.every((one) =>
+        [one, ...(one.ports ?? [])].every(({ policy, phase }) => policy === undefined && phase === 'Settled'),
+      );
+    });
   });
 });

@@ -51,6 +51,7 @@ const eventsSchema = z.object({
     }),
   ),
 });
+const listSchema = z.object({ items: z.array(z.unknown()) });
 type Event = z.output<typeof eventsSchema>['items'][number];
 
 /** What becomes of plaintext: somebody answers it, or it is refused. */
@@ -138,6 +139,17 @@ export class Stage implements AsyncDisposable {
 
   async policy(namespace: string, name: string): Promise<MTLSPolicy> {
     return parseMTLSPolicy(await this.get(mtlsPolicyKind.path(namespace, name)));
+  }
+
+  /** Of all policies of a namespace by name, as in `Accepted=False/Overruled`. */
+  async conditionsOf(namespace: string): Promise<Map<string, string[]>> {
+    const { items } = listSchema.parse(await this.get(mtlsPolicyKind.path(namespace)));
+    return new Map(
+      items.map(parseMTLSPolicy).map(({ metadata, status }) => {
+        const said = (status.conditions ?? []).map(({ reason, status: is, type }) => `${type}=${is}/${reason}`);
+        return [metadata.name, said];
+      }),
+    );
   }
 
   async record(namespace = MESHED): Promise<MTLSRollout> {
