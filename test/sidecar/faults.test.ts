@@ -44,26 +44,25 @@ describe('a sidecar that hangs', () => {
     const { installation } = stage;
     await installation.turn('Permissive');
     const idle = `${MESHED}/${await stage.pod('idle')}`;
-    const goOn = await stage.freezeProxy('idle');
-    await stage.undisturbed(async () => {
-      await installation.ask('Strict');
-      await waitFor('the policy to name it', async () => {
-        const { status } = await stage.policy(MESHED, MESHED);
-        const enforced = findCondition(status.conditions, 'Enforced');
-        const { acknowledged, total } = status.effective?.proxies ?? {};
-        return (
-          enforced?.reason === 'ProxiesLag' && enforced.message.includes(idle) && acknowledged === 3 && total === 4
-        );
-      });
-      await becomes('web', 'Strict', 'Settled');
-      await becomes('idle', 'Strict', 'Servers');
-      await waitFor('the record to name it', async () => {
-        const { message = '' } = findCondition((await stage.record()).status.conditions, 'Settled') ?? {};
-        return message === `on their way: Deployment/idle. Waiting for the proxies of ${idle}`;
-      });
-      await refusesPlaintext('web');
-    });
-    await goOn();
+    await stage.whileHung('idle', () =>
+      stage.undisturbed(async () => {
+        await installation.ask('Strict');
+        await waitFor('the policy to name it', async () => {
+          const { status } = await stage.policy(MESHED, MESHED);
+          const enforced = findCondition(status.conditions, 'Enforced');
+          const { acknowledged, total } = status.effective?.proxies ?? {};
+          const all = acknowledged === 3 && total === 4;
+          return all && enforced?.reason === 'ProxiesLag' && enforced.message.includes(idle);
+        });
+        await becomes('web', 'Strict', 'Settled');
+        await becomes('idle', 'Strict', 'Servers');
+        await waitFor('the record to name it', async () => {
+          const { message } = findCondition((await stage.record()).status.conditions, 'Settled') ?? {};
+          return message === `on their way: Deployment/idle. Waiting for the proxies of ${idle}`;
+        });
+        await refusesPlaintext('web');
+      }),
+    );
     await installation.enforced('Strict');
     await refusesPlaintext('idle');
     expect((await stage.shop.get(await stage.pod('idle'))).of(containerNames.proxy)?.restartCount).toBe(0);
@@ -79,21 +78,22 @@ describe('an API server that goes in the middle of a switch', () => {
     const { cluster } = installation;
     await installation.turn('Permissive');
     const [web, idle] = [await stage.address('web'), await stage.address('idle')];
-    // As long as one has not acknowledged, it is in the middle.
-    const goOn = await stage.freezeProxy('idle');
     let gone = 0;
     await stage.undisturbed(async () => {
-      await installation.ask('Strict');
-      await becomes('idle', 'Strict', 'Servers');
-      await refusesPlaintext('web');
-      await cluster.stopApiServer('SIGKILL');
-      gone = Date.now();
-      await goOn();
-      // It has been told before, and needs no API server for it.
-      await waitFor('idle to refuse plaintext', async () => (await plaintext(idle)) === 'refused');
-      await delay(AWAY);
-      expect([await plaintext(web), await plaintext(idle)]).toEqual(['refused', 'refused']);
-      await cluster.startApiServer();
+      // As long as one has not acknowledged, it is in the middle.
+      await stage.whileHung('idle', async (goOn) => {
+        await installation.ask('Strict');
+        await becomes('idle', 'Strict', 'Servers');
+        await refusesPlaintext('web');
+        await cluster.stopApiServer('SIGKILL');
+        gone = Date.now();
+        await goOn();
+        // It has been told before, and needs no API server for it.
+        await waitFor('idle to refuse plaintext', async () => (await plaintext(idle)) === 'refused');
+        await delay(AWAY);
+        expect([await plaintext(web), await plaintext(idle)]).toEqual(['refused', 'refused']);
+        await cluster.startApiServer();
+      });
       await installation.enforced('Strict');
     });
     expect(Date.parse((await switchOf('idle')).since)).toBeGreaterThan(gone);

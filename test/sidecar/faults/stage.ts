@@ -129,12 +129,20 @@ export class Stage implements AsyncDisposable {
     return (await this.shop.get(await this.pod(app))).address;
   }
 
-  /** To its proxy alone: the application behind it goes on. @returns what lets it go on. */
-  async freezeProxy(app: string): Promise<() => Promise<void>> {
+  /**
+   * The proxy of the workload's first pod takes and answers nothing more; the application behind it goes on.
+   * @param work is given what lets the proxy go on, which is done after it in any case.
+   */
+  async whileHung(app: string, work: (goOn: () => Promise<void>) => Promise<void>): Promise<void> {
     const { node } = this.installation;
     const id = await this.shop.containerOf(await this.pod(app), containerNames.proxy);
     await node.signal(id, 'SIGSTOP');
-    return () => node.signal(id, 'SIGCONT');
+    const goOn = () => node.signal(id, 'SIGCONT');
+    try {
+      await work(goOn);
+    } finally {
+      await goOn();
+    }
   }
 
   async policy(namespace: string, name: string): Promise<MTLSPolicy> {
