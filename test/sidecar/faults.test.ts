@@ -86,13 +86,16 @@ describe('an API server that goes in the middle of a switch', () => {
         await becomes('idle', 'Strict', 'Servers');
         await refusesPlaintext('web');
         await cluster.stopApiServer('SIGKILL');
-        gone = Date.now();
-        await goOn();
-        // It has been told before, and needs no API server for it.
-        await waitFor('idle to refuse plaintext', async () => (await plaintext(idle)) === 'refused');
-        await delay(AWAY);
-        expect([await plaintext(web), await plaintext(idle)]).toEqual(['refused', 'refused']);
-        await cluster.startApiServer();
+        try {
+          gone = Date.now();
+          await goOn();
+          // It has been told before, and needs no API server for it.
+          await waitFor('idle to refuse plaintext', async () => (await plaintext(idle)) === 'refused');
+          await delay(AWAY);
+          expect([await plaintext(web), await plaintext(idle)]).toEqual(['refused', 'refused']);
+        } finally {
+          await cluster.startApiServer();
+        }
       });
       await installation.enforced('Strict');
     });
