@@ -43,7 +43,9 @@ export class Installation implements AsyncDisposable {
   static async prepare(...images: readonly MakeImage[]): Promise<Installation> {
     const image = await operatorImage(printProgress);
     const archives = await Promise.all([makeProxyImage, makeInitImage, ...images].map((make) => make(printProgress)));
-    const { cluster, node } = await startClusterWithNode({ log: printProgress });
+    // As anywhere else: a node from which nothing is heard while the API server is away is not lost yet.
+    const controllerManagerFlags = ['--node-monitor-grace-period=50s'];
+    const { cluster, node } = await startClusterWithNode({ log: printProgress, controllerManagerFlags });
     try {
       for (const archive of [image.archive, ...archives]) await node.load(archive);
       const home = await mkdtemp(join(tmpdir(), 'mtls-operator-helm-'));
