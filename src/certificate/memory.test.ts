@@ -88,10 +88,21 @@ describe('failures', () => {
   test('are counted in a row: a success, another spec or authority ends it', () => {
     const memory = new Memory();
     expect([memory.failed('k', 'c', AT), memory.failed('k', 'c', AT)]).toEqual([1, 2]);
-    expect(memory.retryAt('k', 'other', AT)).toBe(0);
+    expect(memory.retryAt('k', 'other', AT, undefined)).toBe(0);
     expect(memory.failed('k', 'other', AT)).toBe(1);
     memory.wrote('k', 'other', AT, edit);
-    expect(memory.retryAt('k', 'other', AT)).toBe(0);
+    expect(memory.retryAt('k', 'other', AT, undefined)).toBe(0);
+  });
+
+  test('are not rested from beyond the end of the certificate: once then, and as ever after it', () => {
+    const memory = new Memory();
+    for (let i = 0; i < 10; i += 1) memory.failed('k', 'c', AT);
+    const end = AT + 3 * MINUTE;
+    expect(memory.retryAt('k', 'c', AT + SECOND, end)).toBe(end);
+    expect(memory.retryAt('k', 'c', end + SECOND, end)).toBe(end);
+    memory.failed('k', 'c', end);
+    expect(memory.retryAt('k', 'c', end, end)).toBe(end + 10 * MINUTE);
+    expect(memory.retryAt('k', 'c', end + SECOND, AT + 20 * MINUTE)).toBe(end + 10 * MINUTE);
   });
 });
 

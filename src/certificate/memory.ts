@@ -129,10 +129,15 @@ export class Memory {
     this.#failures.delete(key);
   }
 
-  /** When issuance may be tried again (ms); 0 or past: now. */
-  retryAt(key: string, cause: string, now: number): number {
+  /**
+   * When issuance may be tried again (ms); 0 or past: now.
+   *
+   * @param end when the present certificate expires: it is tried then, whatever has failed before, and told that it is not valid any more.
+   */
+  retryAt(key: string, cause: string, now: number, end: number | undefined): number {
     const { count, last } = this.#failures.get(key, cause, now);
-    return retryAfterFailure(count, last);
+    const at = retryAfterFailure(count, last);
+    return end !== undefined && last < end ? Math.min(at, end) : at;
   }
 
   /** @returns failures in a row, this one included. */

@@ -259,14 +259,14 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
     const { now, secret } = look.situation;
     await teller.status(look, judgementOf(look, secret), signal);
     // Namespace, authority and spec report their changes; only expiry comes by itself.
-    const notAfter = secret?.content.state === 'sound' ? secret.content.leaf.notAfter : 0;
+    const notAfter = endOf(secret) ?? 0;
     return earliest(notAfter > now ? notAfter : undefined, look.passwords?.recheckAt);
   }
 
   /** A failure that must rest, or a quarrel that is damped: @returns when to come back, undefined to go ahead. */
   async function holdBack(look: Look, byTime: boolean, signal: AbortSignal): Promise<ReconcileResult | undefined> {
     const { key, cause, decision, situation } = look;
-    const retryAt = memory.retryAt(key, cause, situation.now);
+    const retryAt = memory.retryAt(key, cause, situation.now, endOf(situation.secret));
     if (retryAt > situation.now) return { requeueAt: retryAt };
     if (byTime || decision.action === 'none') return undefined;
     const until = memory.dampedUntil(key, cause, situation.now);
@@ -326,7 +326,7 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
     teller.failure(look, { reason, attempts, error: message }, message);
     const setback = { kind: 'Failed', message, attempts, at: situation.now } as const;
     await teller.status(look, { ...judgementOf(look, situation.secret), setback }, signal);
-    return { requeueAt: memory.retryAt(key, look.cause, situation.now) };
+    return { requeueAt: memory.retryAt(key, look.cause, situation.now, endOf(situation.secret)) };
   }
 
   /** There is nothing to issue. */
@@ -346,6 +346,11 @@ export function createCertificateReconciler(dependencies: CertificateDependencie
 
 function claimantOf({ name, uid, created }: CertificateRecord): Claimant {
   return { name, uid, created };
+}
+
+/** When its certificate expires (ms). */
+function endOf(secret: SecretRecord | undefined): number | undefined {
+  return secret?.content.state === 'sound' ? secret.content.leaf.notAfter : undefined;
 }
 
 function serialOf({ content }: SecretRecord): string {

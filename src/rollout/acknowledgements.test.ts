@@ -36,8 +36,8 @@ describe('what is acknowledged', () => {
       generation: 1,
       spec: {},
       since: new Map([
-        ['Deployment/web', '100'],
-        ['Deployment/web:80', '105'],
+        ['Deployment/web', { servers: '100', clients: '100' }],
+        ['Deployment/web:80', { servers: '105', clients: '102' }],
       ]),
     },
     clients: () => '105',
@@ -65,10 +65,23 @@ describe('what is acknowledged', () => {
       80,
       { ...everything, servers: false, drained: false },
     ],
+    [
+      'is by what clients were told, where only servers have been told something since',
+      { clients: () => '102' },
+      80,
+      everything,
+    ],
+    ['is not what an older version says to clients', { clients: () => '101' }, 80, { ...everything, clients: false }],
+    [
+      'is for clients what newcomers are told, too',
+      { newcomers: '104' },
+      80,
+      { clients: true, servers: false, drained: false },
+    ],
     ['needs all clients', { clients: () => 'silent' }, 80, { ...everything, clients: false }],
     [
       'is nothing where newcomers are told less',
-      { newcomers: '104' },
+      { newcomers: '101' },
       80,
       { clients: false, servers: false, drained: false },
     ],
@@ -125,13 +138,19 @@ describe('what a leader remembers', () => {
     status: {},
     kept: {},
   });
-  const since = (memory: Memory) => [...memory.since.values()];
+  const since = (memory: Memory) => [...memory.since.values()].map(({ servers }) => servers);
 
   test('is since when each switch says what it says, as long as only it writes', () => {
     const first = rememberOwn(undefined, record('100', 1, 'Permissive', 'Permissive'));
     const second = rememberOwn(first, record('105', 2, 'Strict', 'Permissive', 'Permissive'));
     expect(since(second)).toEqual(['105', '100', '105']);
     expect(since(rememberOwn(second, record('107', 3, 'Strict', 'Permissive')))).toEqual(['105', '100']);
+  });
+
+  test('is since when clients were told, whatever servers have been told since', () => {
+    const first = rememberOwn(undefined, record('100', 1, 'Permissive'));
+    const second = rememberOwn(first, record('105', 2, 'Strict'));
+    expect(second.since.get('Deployment/w0')).toEqual({ servers: '105', clients: '100' });
   });
 
   test('is nothing of what was before somebody else wrote, for it may have said anything in between', () => {

@@ -88,18 +88,19 @@ export function acknowledgedIn({ clients, drained, memory, newcomers, servers }:
     const key = switchKey(kind, name, port);
     // A port that has no entry yet was one of the others until now.
     const since = memory?.since.get(key) ?? memory?.since.get(workload);
-    const told = since !== undefined && hasReached(newcomers, since) ? since : undefined;
+    const taken = (reached: () => Reached, version: string | undefined): boolean =>
+      version !== undefined && hasReached(newcomers, version) && hasReached(reached(), version);
     // Worked out when asked for: most switches are settled and ask for nothing.
-    const taken = () => told !== undefined && hasReached(servers(workload), told);
+    const byServers = () => taken(() => servers(workload), since?.servers);
     return {
       get clients() {
-        return told !== undefined && hasReached(clients(), told);
+        return taken(clients, since?.clients);
       },
       get servers() {
-        return taken();
+        return byServers();
       },
       get drained() {
-        return told !== undefined && taken() && drained(key, told);
+        return since !== undefined && byServers() && drained(key, since.servers);
       },
     };
   };

@@ -11,8 +11,17 @@ export interface Memory {
   readonly uid: string;
   readonly generation: number;
   readonly spec: MTLSRolloutSpec;
-  /** By `switchKey`: the version of the object since which servers and clients are told just this. */
-  readonly since: ReadonlyMap<string, string>;
+  /** By `switchKey`. */
+  readonly since: ReadonlyMap<string, Since>;
+}
+
+/**
+ * The versions of the object since which servers, and since which clients are told just this. Apart, since a change for one side is no news to the other: else every proxy of the mesh would
+ * have to acknowledge what is for a few servers, and one that hangs would hold up what has nothing to do with it.
+ */
+export interface Since {
+  readonly servers: string;
+  readonly clients: string;
 }
 
 type Instructions = Pick<PortEntry, 'servers' | 'clients'>;
@@ -39,18 +48,22 @@ export function rememberOwn(
   { uid, generation, resourceVersion, spec }: RolloutRecord,
 ): Memory {
   const known = before?.uid === uid ? new Map(switchesOf(before.spec)) : new Map<string, Instructions>();
-  const since = new Map<string, string>();
+  const since = new Map<string, Since>();
   for (const [key, { clients, servers }] of switchesOf(spec)) {
     const was = known.get(key);
-    const same = was?.clients === clients && was.servers === servers;
-    since.set(key, (same ? before?.since.get(key) : undefined) ?? resourceVersion);
+    const then = before?.since.get(key);
+    since.set(key, {
+      servers: (was?.servers === servers ? then?.servers : undefined) ?? resourceVersion,
+      clients: (was?.clients === clients ? then?.clients : undefined) ?? resourceVersion,
+    });
   }
   return { uid, generation, spec, since };
 }
 
 /** A record that somebody else wrote, or an unknown number of them: whatever it was in between may have reached proxies that have acknowledged nothing since. */
 export function rememberForeign({ uid, generation, resourceVersion, spec }: RolloutRecord): Memory {
-  const since = new Map([...switchesOf(spec)].map(([key]) => [key, resourceVersion] as const));
+  const now = { servers: resourceVersion, clients: resourceVersion };
+  const since = new Map([...switchesOf(spec)].map(([key]) => [key, now] as const));
   return { uid, generation, spec, since };
 }
 

@@ -159,6 +159,26 @@ describe('a step that would cut off waits', () => {
   });
 });
 
+describe('a step that cuts nobody off', () => {
+  test.each(['b', 'a'])(
+    'of servers waits for its own alone, though a proxy of workload %s takes nothing any more',
+    async (hung) => {
+      const mesh = await atWork();
+      mesh.setPolicy({ namespace: 'shop', mode: 'Permissive' });
+      await mesh.calmDown();
+      mesh.setPolicy({ namespace: 'shop', mode: 'Strict' });
+      await othersGoOn(mesh, first(mesh, hung).key, [0, 1]);
+      const phases = ['a', 'b'].map((name) => [name, told(mesh.api.record('shop')?.spec, name, 8080)]);
+      expect(phases).toEqual(
+        ['a', 'b'].map((name) => [
+          name,
+          { servers: 'Strict', clients: 'MutualTLS', phase: name === hung ? 'Servers' : 'Settled' },
+        ]),
+      );
+    },
+  );
+});
+
 describe('whatever happens, in whatever order, to leaders, replicas, proxies and policies', () => {
   test('no client that speaks plaintext meets a server that takes mutual TLS only, and all settles once it is left alone', async () => {
     let written = 0;

@@ -6,7 +6,7 @@ import { type Acknowledgements, acknowledgedIn, hasReached, type Reached, reache
 import type { Draining } from './draining.ts';
 import { type Memory, switchKey } from './memory.ts';
 import type { AcknowledgedOf } from './plan.ts';
-import type { Proxies } from './proxies.ts';
+import { namespaceOf, type Proxies } from './proxies.ts';
 import type { RolloutRecord } from './record.ts';
 import { type Tally, tally } from './tally.ts';
 
@@ -82,23 +82,46 @@ export function count(
 ): { readonly tally: Tally; readonly waiting: Waiting } {
   const versionOf = (proxy: string) => acknowledgements.versionOf(namespace, proxy);
   const refusals = new Map(acknowledgements.refused.map(({ error, proxy }) => [proxy, error]));
-  const newest = newestOf(memory);
+  const told = newestOf(memory);
   const isThere = (mesh: MeshPod, version: string | undefined) =>
     version !== undefined && hasReached(reachedBy(proxiesOf([mesh]), versionOf, record.resourceVersion), version);
   const tallied = [...proxies.in(namespace)].flatMap(([key, { mesh }]) => {
     const answers: Answers | undefined = mesh?.sidecar === undefined ? undefined : index.answersOf(key, now);
     if (mesh === undefined || answers === undefined) return [];
-    const version = newest.get(switchKey(mesh.workload.kind, mesh.workload.name));
+    const version = told.get(switchKey(mesh.workload.kind, mesh.workload.name));
     return [{ key, mesh, answers, acknowledged: isThere(mesh, version), refusal: refusals.get(mesh.uid) }];
   });
-  const told = tally(tallied, spec);
-  const moving = [...phasesOf(spec)].flatMap(([key, phase]) => (phase === 'Settled' ? [] : [memory?.since.get(key)]));
-  const waitedFor = moving.reduce(newer, undefined);
-  if (waitedFor === undefined) return { tally: told, waiting: { silent: [], replicas: false } };
+  const { clients, servers } = awaited(spec, memory);
   const silent: string[] = [];
-  for (const [key, mesh] of proxies.all()) if (!isThere(mesh, waitedFor)) silent.push(key);
-  const replicas = !hasReached(newcomersIn(namespace, record.resourceVersion, acknowledgements), waitedFor);
-  return { tally: told, waiting: { silent: silent.sort(), replicas } };
+  for (const [key, mesh] of proxies.all()) {
+    const own =
+      namespaceOf(key) === namespace ? servers.get(switchKey(mesh.workload.kind, mesh.workload.name)) : undefined;
+    const version = newer(clients, own);
+    if (version !== undefined && !isThere(mesh, version)) silent.push(key);
+  }
+  const newest = [clients, ...servers.values()].reduce(newer, undefined);
+  const newcomers = newcomersIn(namespace, record.resourceVersion, acknowledgements);
+  const replicas = newest !== undefined && !hasReached(newcomers, newest);
+  return { tally: tally(tallied, spec), waiting: { silent: silent.sort(), replicas } };
+}
+
+/** The versions that have to be acknowledged for a step that is waited for: by all clients of the mesh, and by the servers of each workload. */
+function awaited(
+  spec: MTLSRolloutSpec,
+  memory: Memory | undefined,
+): { readonly clients: string | undefined; readonly servers: ReadonlyMap<string, string> } {
+  let clients: string | undefined;
+  const servers = new Map<string, string>();
+  for (const { kind, name, phase, ports = [] } of spec.workloads ?? []) {
+    const workload = switchKey(kind, name);
+    for (const one of [{ phase, port: undefined }, ...ports]) {
+      const since = memory?.since.get(switchKey(kind, name, one.port));
+      if (since === undefined || one.phase === 'Settled') continue;
+      if (one.phase === 'Clients') clients = newer(clients, since.clients);
+      else servers.set(workload, newer(servers.get(workload), since.servers) ?? since.servers);
+    }
+  }
+  return { clients, servers };
 }
 
 /** Where those begin that have yet to come. */
@@ -111,7 +134,8 @@ function newestOf(memory: Memory | undefined): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   for (const { kind, name, ports = [] } of memory?.spec.workloads ?? []) {
     const keys = [switchKey(kind, name), ...ports.map(({ port }) => switchKey(kind, name, port))];
-    const newest = keys.reduce<string | undefined>((all, key) => newer(all, memory?.since.get(key)), undefined);
+    const versions = keys.flatMap((key) => Object.values(memory?.since.get(key) ?? {}));
+    const newest = versions.reduce<string | undefined>(newer, undefined);
     if (newest !== undefined) found.set(switchKey(kind, name), newest);
   }
   return found;

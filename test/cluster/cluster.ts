@@ -37,6 +37,8 @@ export interface ClusterOptions {
   readonly apiServer?: string;
   /** More flags for kube-apiserver; a flag given here replaces ours. */
   readonly apiServerFlags?: readonly string[];
+  /** More flags for kube-controller-manager; a flag given here replaces ours. */
+  readonly controllerManagerFlags?: readonly string[];
   /** Prepares the network of nodes that are to come: the API server serves there instead of on loopback. It goes with the directory. */
   readonly prepareNetwork?: (directory: GuardedDirectory) => Promise<ClusterNetwork>;
   /** Chooses the API server's port; asked again if somebody else took it meanwhile (default: a free one). */
@@ -191,7 +193,12 @@ export class Cluster implements AsyncDisposable {
       const credential = this.#authority.client('system:kube-controller-manager', []);
       const kubeconfig = join(this.directory, 'controller-manager.kubeconfig');
       writeFileSync(kubeconfig, this.#kubeconfigWith(credential), { mode: 0o600 });
-      const args = controllerManagerArgs(this.directory, kubeconfig, this.#network);
+      const args = controllerManagerArgs(
+        this.directory,
+        kubeconfig,
+        this.#network,
+        this.#options.controllerManagerFlags ?? [],
+      );
       this.#controllerManager = this.process(
         'kube-controller-manager',
         [this.binaries.kubeControllerManager, ...args],

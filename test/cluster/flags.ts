@@ -186,7 +186,12 @@ const controllersOfNodes = [
   'disruption-controller', // the status of PodDisruptionBudgets, without which nothing may be evicted
 ];
 
-export function controllerManagerArgs(directory: string, kubeconfig: string, network: ClusterNetwork): string[] {
+export function controllerManagerArgs(
+  directory: string,
+  kubeconfig: string,
+  network: ClusterNetwork,
+  more: readonly string[],
+): string[] {
   const wanted = network === loopback ? controllers : [...controllers, ...controllersOfNodes];
   const file = (name: string) => join(directory, name);
   return [
@@ -202,5 +207,6 @@ export function controllerManagerArgs(directory: string, kubeconfig: string, net
     '--node-monitor-grace-period=20s', // a minute by default until a node counts as lost
     '--kube-api-qps=500',
     '--kube-api-burst=1000',
+    ...more, // of a flag that is given twice the last counts
   ];
 }

@@ -14,7 +14,7 @@ export async function startOwnNode(): Promise<Target> {
     kubectl: (args, options) => cluster.kubectl(args, options),
     helm: await helmFor(home, cluster),
     load: (archive) => node.load(archive),
-    kill: (container) => node.kill(container),
+    kill: (container) => node.signal(container, 'SIGKILL'),
     [Symbol.asyncDispose]: async () => {
       await cluster.stop();
       await rm(home, { recursive: true, force: true });

@@ -124,9 +124,9 @@ export class Node {
     });
   }
 
-  /** Ends a container's process without warning, by the container's id. */
-  async kill(container: string): Promise<void> {
-    await this.#ctr(['tasks', 'kill', '--signal=SIGKILL', container]);
+  /** To a container's process, by the container's id. SIGSTOP makes it hang: its connections stay open and go silent. */
+  async signal(container: string, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    await this.#ctr(['tasks', 'kill', `--signal=${signal}`, container]);
   }
 
   /** Names of the images that pods can use. */

@@ -10,6 +10,9 @@ export async function startScheduler(cluster: Cluster, program: string): Promise
     `--kubeconfig=${kubeconfig}`,
     '--secure-port=0', // nobody asks it anything, so there is no port to choose
     '--leader-elect=true', // its Lease is the sign that it works
+    // It would end when it cannot renew it, as it may where somebody starts it again: here that is nobody.
+    '--leader-elect-lease-duration=20m',
+    '--leader-elect-renew-deadline=15m',
     '--kube-api-qps=500',
     '--kube-api-burst=1000',
   ];

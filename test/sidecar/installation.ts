@@ -12,13 +12,20 @@ import { chartDirectory, type Helm, helmFor } from '../support/helm.ts';
 import { OPERATOR_NAMESPACE } from '../support/operator.ts';
 import { type Progress, printProgress } from '../support/progress.ts';
 import { waitFor } from '../support/waitFor.ts';
+import { namespaceOf } from './workload.ts';
 
 export type MakeImage = (progress: Progress) => Promise<Buffer>;
 
-/** In the mesh. */
+/** What a user applies: a namespace in the mesh, and Strict for it. */
+const examples = join(import.meta.dirname, '..', '..', 'examples', 'mesh');
+
+/** In the mesh, as examples/mesh has it. */
 export const MESHED = 'shop';
 /** Not in the mesh. */
 export const PLAIN = 'outside';
+
+/** A Deployment of the operator's. */
+export type Component = 'controller' | 'proxy-api';
 
 export class Installation implements AsyncDisposable {
   readonly cluster: Cluster;
@@ -37,7 +44,9 @@ export class Installation implements AsyncDisposable {
   static async prepare(...images: readonly MakeImage[]): Promise<Installation> {
     const image = await operatorImage(printProgress);
     const archives = await Promise.all([makeProxyImage, makeInitImage, ...images].map((make) => make(printProgress)));
-    const { cluster, node } = await startClusterWithNode({ log: printProgress });
+    // As anywhere else: a node from which nothing is heard while the API server is away is not lost yet.
+    const controllerManagerFlags = ['--node-monitor-grace-period=50s'];
+    const { cluster, node } = await startClusterWithNode({ log: printProgress, controllerManagerFlags });
     try {
       for (const archive of [image.archive, ...archives]) await node.load(archive);
       const home = await mkdtemp(join(tmpdir(), 'mtls-operator-helm-'));
@@ -45,9 +54,9 @@ export class Installation implements AsyncDisposable {
       // As restricted as it can be: nothing of the operator's own needs more.
       await made.apply(
         namespaceOf(OPERATOR_NAMESPACE, { 'pod-security.kubernetes.io/enforce': 'restricted' }),
-        namespaceOf(MESHED, { 'mtls-operator.io/injection': 'enabled' }),
         namespaceOf(PLAIN),
       );
+      await cluster.kubectl(['apply', '-f', join(examples, 'shop.yaml')]);
       return made;
     } catch (error) {
       await cluster.stop();
@@ -81,14 +90,34 @@ export class Installation implements AsyncDisposable {
     });
   }
 
+  /** By helm. @throws CommandError, with what helm said. */
+  async uninstall(...flags: readonly string[]): Promise<void> {
+    await this.#helm('uninstall', 'mtls-operator', '-n', OPERATOR_NAMESPACE, '--wait', '--timeout=2m', ...flags);
+  }
+
+  /** Sets how many pods these Deployments of the operator's have each, and waits until that is so. */
+  async scale(replicas: number, ...components: readonly Component[]): Promise<void> {
+    const deployments = components.map((component) => `deployment/mtls-operator-${component}`);
+    await this.cluster.kubectl(['scale', ...deployments, `--replicas=${replicas}`, '-n', OPERATOR_NAMESPACE]);
+    for (const deployment of deployments) await this.rolledOut(OPERATOR_NAMESPACE, deployment);
+    await waitFor('pods of before to be gone', async () => {
+      const counts = await Promise.all(components.map(async (component) => (await this.podsOf(component)).length));
+      return counts.every((count) => count === replicas);
+    });
+  }
+
+  /** Names of its pods in the operator's namespace, those that are ending included. */
+  async podsOf(component: Component): Promise<string[]> {
+    return await this.#names(OPERATOR_NAMESPACE, `app.kubernetes.io/component=${component}`);
+  }
+
   async apply(...objects: readonly object[]): Promise<void> {
     const list = { apiVersion: 'v1', kind: 'List', items: objects };
     await this.cluster.kubectl(['apply', '-f', '-'], { input: JSON.stringify(list) });
   }
 
   async podNames(namespace: string, app: string): Promise<string[]> {
-    const words = ['get', 'pods', '-n', namespace, '-l', `app=${app}`, '-o', 'jsonpath={.items[*].metadata.name}'];
-    return (await this.cluster.kubectl(words)).split(' ').filter((name) => name !== '');
+    return await this.#names(namespace, `app=${app}`);
   }
 
   /** @param workload as in `deployment/web`; its pods have its name as the label `app`. */
@@ -104,6 +133,10 @@ export class Installation implements AsyncDisposable {
 
   /** Asks for a mode of the meshed namespace. */
   async ask(mode: Mode): Promise<void> {
+    if (mode === 'Strict') {
+      await this.cluster.kubectl(['apply', '-f', join(examples, 'mtlspolicy.yaml')]);
+      return;
+    }
     const metadata = { name: MESHED, namespace: MESHED };
     await this.apply({ apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MTLSPolicy', metadata, spec: { mode } });
   }
@@ -136,6 +169,11 @@ export class Installation implements AsyncDisposable {
     });
   }
 
+  async #names(namespace: string, selector: string): Promise<string[]> {
+    const words = ['get', 'pods', '-n', namespace, '-l', selector, '-o', 'jsonpath={.items[*].metadata.name}'];
+    return (await this.cluster.kubectl(words)).split(' ').filter((name) => name !== '');
+  }
+
   /** What is wrong with its pods, and what they have logged last. */
   async #operatorsWords(): Promise<string> {
     const pods = await this.cluster.kubectl(['describe', 'pods', '-n', OPERATOR_NAMESPACE]);
@@ -144,12 +182,6 @@ export class Installation implements AsyncDisposable {
     return `${pods.slice(-6_000)}\n${logs.slice(-20_000)}`;
   }
 }
-
-const namespaceOf = (name: string, labels = {}) => ({
-  apiVersion: 'v1',
-  kind: 'Namespace',
-  metadata: { name, labels },
-});
 
 const statusSchema = z.object({
   status: z

@@ -231,8 +231,7 @@ describe('an injected pod', () => {
   });
 
   test('is served again when its proxy has crashed', async () => {
-    const id = (await pods.get('web')).of(containerNames.proxy)?.containerID ?? '';
-    await node.kill(id.replace('containerd://', ''));
+    await node.signal(await pods.containerOf('web', containerNames.proxy), 'SIGKILL');
     await waitFor('another proxy', async () => {
       const proxy = (await pods.get('web')).of(containerNames.proxy);
       return proxy?.restartCount === 1 && proxy.started;

@@ -77,6 +77,13 @@ export class Pods {
     return (await this.get(name)).address;
   }
 
+  /** The id by which the node knows one of its containers. */
+  async containerOf(name: string, container: string): Promise<string> {
+    const id = (await this.get(name)).of(container)?.containerID;
+    if (id === undefined) throw new Error(`${name} has no container ${container}`);
+    return id.replace('containerd://', '');
+  }
+
   /** What its application is answered at that address. */
   async visit(from: string, url: string): Promise<string> {
     const said = await this.kubectl('exec', from, '-c', 'main', '--', '/probe', 'visit', url);

@@ -137,6 +137,37 @@ describe('a proxy', () => {
     expect(claims).toEqual([]);
   });
 
+  test('that comes again as fast as it can, many times at once, costs the others nothing but a moment', async () => {
+    const world = worldOf('a');
+    admit = () => world;
+    const calm = proxy();
+    calm.begin('uid-1');
+    const { nonce } = await calm.next();
+    calm.say({ type_url: CLUSTER, response_nonce: nonce });
+    // Some do not even say who they are.
+    const silent = Array.from({ length: 300 }, () => connect(server.port, '127.0.0.1').on('error', () => {}));
+    let served = 0;
+    const storm = Array.from({ length: 8 }, async () => {
+      for (let time = 0; time < 25; time++) {
+        const one = new TestProxy(server.port, web);
+        one.begin('uid-2');
+        // Served, or ended by another one of its name.
+        await Promise.race([one.next().then(() => (served += 1)), one.end()]);
+        one.close();
+      }
+    });
+    const newcomer = proxy();
+    newcomer.begin('uid-3');
+    await newcomer.next();
+    world.everybody(refusedCluster('b'));
+    server.changed();
+    expect((await calm.next()).resources.map(({ name }) => name)).toEqual(['b']);
+    await Promise.all(storm);
+    for (const socket of silent) socket.destroy();
+    expect(served).toBeGreaterThan(0);
+    await waitFor('nothing to be left of it', () => server.streams().size === 2);
+  });
+
   test('that cannot be served through a defect of ours does not stop the others', async () => {
     admit = (claim) => {
       if (claim.id === 'uid-1') throw new Error('a defect');
