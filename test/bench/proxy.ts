@@ -1,5 +1,6 @@
 /**
- * What sidecars cost the traffic between two pods: through two real Envoys with our configuration, beside two with a hand-written minimal one, and without any. The three take turns.
+ * What sidecars cost the traffic between two pods: through two real Envoys with our configuration, beside two with a hand-written minimal one to which the kernel redirects as well, two of that
+ * sort that programs dial themselves, and without any. The four take turns.
  */
 import type { Mode } from '../../src/api/index.ts';
 import {
@@ -27,16 +28,21 @@ export interface ProxyResult {
   readonly rounds: number;
   readonly ours: Figures;
   readonly handWritten: Figures;
+  readonly withoutRedirection: Figures;
   readonly direct: Figures;
   /** Ours by the hand-written one's, round by round: the median of the rounds. */
-  readonly ratios: {
-    readonly latencyP50: number;
-    readonly latencyP99: number;
-    readonly connectionP50: number;
-    readonly connectionP99: number;
-    readonly throughput: number;
-    readonly envoyCpuPerGigabyte: number;
-  };
+  readonly ratios: Ratios;
+  /** By those that programs dial themselves: what redirection by the kernel costs is in it. */
+  readonly ratiosWithoutRedirection: Ratios;
+}
+
+interface Ratios {
+  readonly latencyP50: number;
+  readonly latencyP99: number;
+  readonly connectionP50: number;
+  readonly connectionP99: number;
+  readonly throughput: number;
+  readonly envoyCpuPerGigabyte: number;
 }
 
 /** Medians of the rounds. */
@@ -102,24 +108,28 @@ export async function measureProxy(rounds: number): Promise<ProxyResult> {
     stack.use(pod);
   }
   printProgress('  two with hand-written ones');
-  const bare = [stack.use(await BarePlace.make()), stack.use(await BarePlace.make())];
-  const [meshedClient, meshedServer, bareClient, bareServer] = [...meshed, ...bare];
+  const handWritten = async (service: string | undefined) => {
+    const [from, to] = [stack.use(await BarePlace.make()), stack.use(await BarePlace.make())];
+    await linkPlaces(from, to);
+    await startHandWritten(from, { envoy, side: 'client', identity: client, peer: idOf('server'), service });
+    await startHandWritten(to, { envoy, side: 'server', identity: server, peer: idOf('client'), service });
+    await startServer(to);
+    return { load: new Load(from), places: [from, to] };
+  };
+  const [redirected, bare] = [await handWritten(SERVICE), await handWritten(undefined)];
+  const [meshedClient, meshedServer] = meshed;
   if (meshedClient === undefined || meshedServer === undefined) throw new Error('there are no pods');
-  if (!(bareClient instanceof BarePlace) || !(bareServer instanceof BarePlace)) throw new Error('there are no places');
   await linkPlaces(meshedClient, meshedServer);
-  await linkPlaces(bareClient, bareServer);
-  await startHandWritten(bareClient, { envoy, side: 'client', identity: client, peer: idOf('server') });
-  await startHandWritten(bareServer, { envoy, side: 'server', identity: server, peer: idOf('client') });
   await startServer(meshedServer);
-  await startServer(bareServer);
-  const [meshedLoad, bareLoad] = [new Load(meshedClient), new Load(bareClient)];
+  const meshedLoad = new Load(meshedClient);
 
   const ways: readonly Way[] = [
     { name: 'ours', load: meshedLoad, host: SERVICE, ports: benchPorts, places: [meshedClient, meshedServer] },
-    { name: 'handWritten', load: bareLoad, host: '127.0.0.1', ports: envoyPorts, places: [bareClient, bareServer] },
-    { name: 'direct', load: bareLoad, host: linkAddresses.server, ports: benchPorts, places: [] },
+    { name: 'handWritten', ...redirected, host: SERVICE, ports: benchPorts },
+    { name: 'withoutRedirection', ...bare, host: '127.0.0.1', ports: envoyPorts },
+    { name: 'direct', load: bare.load, host: linkAddresses.server, ports: benchPorts, places: [] },
   ];
-  const found: Record<Way['name'], Figures[]> = { ours: [], handWritten: [], direct: [] };
+  const found: Record<Way['name'], Figures[]> = { ours: [], handWritten: [], withoutRedirection: [], direct: [] };
   for (const way of ways) await visit(way); // destinations are fetched, code is compiled
   for (let round = 1; round <= rounds; round += 1) {
     // Whoever comes first is another one each time: the machine's speed drifts.
@@ -132,30 +142,35 @@ export async function measureProxy(rounds: number): Promise<ProxyResult> {
     );
   }
   const median = (name: Way['name']): Figures => mediansOf(found[name]);
-  const ratio = (of: keyof Figures): number =>
-    quantile(
-      found.ours.map((figures, index) => figures[of] / (found.handWritten[index]?.[of] ?? Number.NaN)),
-      0.5,
-    );
-  return {
-    benchmark: 'proxy',
-    rounds,
-    ours: median('ours'),
-    handWritten: median('handWritten'),
-    direct: median('direct'),
-    ratios: {
+  const ratiosBy = (base: 'handWritten' | 'withoutRedirection'): Ratios => {
+    const ratio = (of: keyof Figures): number =>
+      quantile(
+        found.ours.map((figures, index) => figures[of] / (found[base][index]?.[of] ?? Number.NaN)),
+        0.5,
+      );
+    return {
       latencyP50: ratio('latencyP50Microseconds'),
       latencyP99: ratio('latencyP99Microseconds'),
       connectionP50: ratio('connectionP50Microseconds'),
       connectionP99: ratio('connectionP99Microseconds'),
       throughput: ratio('throughputMegabytesPerSecond'),
       envoyCpuPerGigabyte: ratio('envoyCpuMillisecondsPerGigabyte'),
-    },
+    };
+  };
+  return {
+    benchmark: 'proxy',
+    rounds,
+    ours: median('ours'),
+    handWritten: median('handWritten'),
+    withoutRedirection: median('withoutRedirection'),
+    direct: median('direct'),
+    ratios: ratiosBy('handWritten'),
+    ratiosWithoutRedirection: ratiosBy('withoutRedirection'),
   };
 }
 
 interface Way {
-  readonly name: 'ours' | 'handWritten' | 'direct';
+  readonly name: 'ours' | 'handWritten' | 'withoutRedirection' | 'direct';
   readonly load: Load;
   readonly host: string;
   readonly ports: { readonly echo: number; readonly sink: number };

@@ -101,8 +101,9 @@ describe('a password that is generated', () => {
     const namespace = await world.namespace();
     await world.createSimple(namespace, 'web', both());
     await world.ready(namespace, 'web');
-    await world.patchSecret(namespace, 'web', { data: { 'keystore-password': b64('their own choice') } });
+    // Before the password: the operator may be faster than the next request.
     const before = storesOf(await world.secretObject(namespace, 'web'));
+    await world.patchSecret(namespace, 'web', { data: { 'keystore-password': b64('their own choice') } });
     const mended = await world.secretWhen(
       namespace,
       'web',

@@ -90,7 +90,13 @@ test('a program that cannot reload serves the old certificate until its Deployme
 
   const third = await renew();
   await restartedFor(third);
-  await waitFor('the client to see the third certificate', async () => (await served()) === third);
+  await waitFor('the client to see the third certificate', async () => (await served()) === third).catch(
+    async (error: unknown) => {
+      const replicas = await world.cluster.kubectl(['get', 'replicasets,pods', '-l', 'app=web', '-o', 'wide']);
+      const said = `the client said ${await pods.log('client')} in place of ${third}, with ${replicas}`;
+      throw new Error(`${String(error)}; ${said}`, { cause: error });
+    },
+  );
   // One restart for each certificate but the first.
   const revisions = await world.cluster.kubectl(['get', 'replicasets', '-l', 'app=web', '-o', 'name']);
   expect(revisions.trim().split('\n')).toHaveLength(3);

@@ -207,7 +207,14 @@ describe('a workload that cannot be restarted', () => {
       const { message } = await reason('web', 'RestartForbidden');
       expect(message).toContain('The operator needs the verbs get and patch on deployments: set restart.enabled');
       const serialNumber = await renew('web');
-      expect(await world.ready(namespace, 'web')).toMatchObject({ status: { serialNumber } });
+      // Status is written after the Secret.
+      await world.until(
+        namespace,
+        'web',
+        'to tell of the new one',
+        ({ status }) => status.serialNumber === serialNumber,
+      );
+      await world.ready(namespace, 'web');
     } finally {
       await grantRestarts();
     }

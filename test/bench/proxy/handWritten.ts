@@ -1,4 +1,4 @@
-/** Two Envoys as somebody would write them who wants mutual TLS between two programs and nothing else: no redirection, no configuration server, no statistics left out. */
+/** Two Envoys as somebody would write them who wants mutual TLS between two programs and nothing else: no configuration server, no statistics left out. */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,9 +62,29 @@ export interface HandWritten {
   readonly identity: Identity;
   /** SPIFFE ID of the other side. */
   readonly peer: string;
+  /** The address that programs dial and nobody has: what goes there is redirected to Envoy by the kernel, on either side, as with sidecars. undefined: programs dial Envoy. */
+  readonly service: string | undefined;
 }
 
-export async function startHandWritten(place: BarePlace, { envoy, identity, peer, side }: HandWritten): Promise<void> {
+/** As little as a sidecar can do with. Two rules for each side. */
+async function redirect(place: BarePlace, side: HandWritten['side'], service: string): Promise<void> {
+  if (side === 'client') await place.inside('ip', ['route', 'add', service, 'dev', 'bench0']);
+  const [hook, match] = side === 'client' ? ['output', `ip daddr ${service}`] : ['prerouting', 'iifname bench0'];
+  const rules = (['echo', 'sink'] as const).map(
+    (name) => `${match} tcp dport ${benchPorts[name]} redirect to :${envoyPorts[name]}`,
+  );
+  const file = join(place.directory, 'redirection.nft');
+  writeFileSync(
+    file,
+    `table ip bench {\n chain c {\n type nat hook ${hook} priority -100\n ${rules.join('\n ')}\n }\n}\n`,
+  );
+  await place.inside('nft', ['-f', file]);
+}
+
+export async function startHandWritten(place: BarePlace, of: HandWritten): Promise<void> {
+  const { envoy, identity, peer, service, side } = of;
+  if (service !== undefined) await redirect(place, side, service);
+  const dialled = side === 'client' && service === undefined ? envoyPorts : benchPorts;
   const names = ['echo', 'sink'] as const;
   const [own, other] = side === 'client' ? ['127.0.0.1', linkAddresses.server] : [linkAddresses.server, '127.0.0.1'];
   const tls = {
@@ -119,9 +139,7 @@ export async function startHandWritten(place: BarePlace, { envoy, identity, peer
           cluster_name: name,
           endpoints: [
             {
-              lb_endpoints: [
-                { endpoint: { address: address(other, side === 'client' ? envoyPorts[name] : benchPorts[name]) } },
-              ],
+              lb_endpoints: [{ endpoint: { address: address(other, dialled[name]) } }],
             },
           ],
         },
