@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { addressesIn, chooseAddresses } from './addresses.ts';
+import { addressesIn, chooseAddresses, ipv6AddressesOf } from './addresses.ts';
 
 const routes = (...destinations: readonly string[]) => destinations.map((dst) => ({ dst }));
 const first = () => 0;
@@ -14,6 +14,17 @@ test('everything of a cluster lies in its block, and nothing overlaps', () => {
     pods: '10.64.64.0/18',
     services: '10.64.128.0/17',
     apiService: '10.64.128.1',
+  });
+});
+
+test('so do those of IPv6, beside it', () => {
+  expect(ipv6AddressesOf({ id: '10-100' })).toEqual({
+    block: 'fd15:6d74:a:64::/64',
+    machine: 'fd15:6d74:a:64::1',
+    node: 'fd15:6d74:a:64::2',
+    linkPrefix: 126,
+    pods: 'fd15:6d74:a:64:1::/80',
+    services: 'fd15:6d74:a:64:2::/112',
   });
 });
 

@@ -14,7 +14,11 @@ export interface Addresses {
   readonly pods: string;
   readonly services: string;
   readonly apiService: string;
+  /** Where the cluster has both families. */
+  readonly ipv6?: Ipv6Addresses;
 }
+
+export type Ipv6Addresses = Omit<Addresses, 'id' | 'apiService' | 'ipv6'>;
 
 export function addressesIn(first: number, second: number): Addresses {
   const base = `${first}.${second}`;
@@ -28,6 +32,26 @@ export function addressesIn(first: number, second: number): Addresses {
     services: `${base}.128.0/17`,
     apiService: `${base}.128.1`,
   };
+}
+
+/** Unique local ones (RFC 4193), of a network that nobody else on this machine has, as the IPv4 block is its own. */
+export function ipv6AddressesOf({ id }: Pick<Addresses, 'id'>): Ipv6Addresses {
+  const [first, second] = id.split('-').map((part) => Number(part).toString(16));
+  const network = `fd15:6d74:${first}:${second}`;
+  return {
+    block: `${network}::/64`,
+    machine: `${network}::1`,
+    node: `${network}::2`,
+    linkPrefix: 126,
+    pods: `${network}:1::/80`,
+    services: `${network}:2::/112`,
+  };
+}
+
+/** As flags have them: IPv4 first. */
+export function bothFamilies(addresses: Addresses, what: 'node' | 'pods' | 'services'): string {
+  const { [what]: ipv4, ipv6 } = addresses;
+  return ipv6 === undefined ? ipv4 : `${ipv4},${ipv6[what]}`;
 }
 
 const routesSchema = z.array(z.object({ dst: z.string() }));

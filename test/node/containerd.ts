@@ -25,7 +25,7 @@ export function containerdArgs(
   return [`--config=${config}`];
 }
 
-export function podNetwork(addresses: Pick<Addresses, 'pods'>): object {
+export function podNetwork({ ipv6, pods }: Pick<Addresses, 'pods' | 'ipv6'>): object {
   return {
     cniVersion: '1.0.0',
     name: 'pods',
@@ -35,8 +35,8 @@ export function podNetwork(addresses: Pick<Addresses, 'pods'>): object {
         ipMasq: false, // this machine has a route to the pods
         ipam: {
           type: 'host-local',
-          ranges: [[{ subnet: addresses.pods }]],
-          routes: [{ dst: '0.0.0.0/0' }],
+          ranges: [[{ subnet: pods }], ...(ipv6 === undefined ? [] : [[{ subnet: ipv6.pods }]])],
+          routes: [{ dst: '0.0.0.0/0' }, ...(ipv6 === undefined ? [] : [{ dst: '::/0' }])],
         },
       },
     ],

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Credential } from '../cluster/index.ts';
-import type { Addresses } from './addresses.ts';
+import { type Addresses, bothFamilies } from './addresses.ts';
 import { containerdSocket } from './containerd.ts';
 
 const healthPort = 10_248;
@@ -66,6 +66,6 @@ export function kubeletArgs(
     `--config=${write('kubelet.json', JSON.stringify(config, null, 2))}`,
     `--kubeconfig=${of.kubeconfig}`,
     `--hostname-override=${of.name}`,
-    `--node-ip=${of.addresses.node}`,
+    `--node-ip=${bothFamilies(of.addresses, 'node')}`,
   ];
 }

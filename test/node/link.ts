@@ -1,5 +1,5 @@
 import { CommandError, run } from '../support/command.ts';
-import { type Addresses, chooseAddresses } from './addresses.ts';
+import { type Addresses, chooseAddresses, ipv6AddressesOf } from './addresses.ts';
 import { machinePath } from './machine.ts';
 import type { Namespaces } from './namespaces.ts';
 
@@ -7,9 +7,9 @@ const env = { PATH: machinePath };
 
 /**
  * Connects this machine with the node by a pair of virtual interfaces, and makes a route to its pods and Services. The kernel removes all of it with the
- * node's network. `directory` is its cluster's. Nothing is translated or forwarded by this machine, so its own firewall rules for what it forwards do not matter.
+ * node's network. `directory` is its cluster's; `dualStack`: IPv6 beside IPv4. Nothing is translated or forwarded by this machine, so its own firewall rules for what it forwards do not matter.
  */
-export async function connect(namespaces: Namespaces, directory: string): Promise<Addresses> {
+export async function connect(namespaces: Namespaces, directory: string, dualStack = false): Promise<Addresses> {
   const taken = new Set<string>();
   for (;;) {
     const { stdout } = await run('ip', ['-json', 'route', 'show', 'table', 'all'], { env });
@@ -37,7 +37,14 @@ export async function connect(namespaces: Namespaces, directory: string): Promis
     await inside('link', 'set', 'eth0', 'up');
     // It leads no further than to this machine. But an address without a route cannot be asked for at all, not even that of a Service.
     await inside('route', 'add', 'default', 'via', machine);
-    return addresses;
+    if (!dualStack) return addresses;
+    const ipv6 = ipv6AddressesOf(addresses);
+    // Nobody else can have these: without `nodad` they would not be there before a second has passed.
+    await run('ip', ['address', 'add', `${ipv6.machine}/${ipv6.linkPrefix}`, 'dev', name, 'nodad'], { env });
+    await run('ip', ['route', 'add', ipv6.block, 'via', ipv6.node, 'dev', name], { env });
+    await inside('address', 'add', `${ipv6.node}/${ipv6.linkPrefix}`, 'dev', 'eth0', 'nodad');
+    await inside('route', 'add', 'default', 'via', ipv6.machine);
+    return { ...addresses, ipv6 };
   }
 }
 

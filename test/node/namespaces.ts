@@ -32,6 +32,7 @@ for setting in ${Object.keys(kernelSettings).join(' ')}; do
 done
 ip link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward
+if [ -e /proc/sys/net/ipv6 ]; then echo 1 >/proc/sys/net/ipv6/conf/all/forwarding; fi
 echo ready
 exec >/dev/null
 while :; do sleep 3600 & wait $! || :; done

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Addresses } from './addresses.ts';
+import { type Addresses, bothFamilies } from './addresses.ts';
 
 const healthPort = 10_256;
 
@@ -18,7 +18,7 @@ export function proxyArgs(
     mode: 'nftables',
     clientConnection: { kubeconfig: of.kubeconfig },
     hostnameOverride: of.name,
-    clusterCIDR: of.addresses.pods,
+    clusterCIDR: bothFamilies(of.addresses, 'pods'),
     healthzBindAddress: `${of.addresses.node}:${healthPort}`,
     nftables: { minSyncPeriod: '50ms' },
     // Connection tracking is set up for the whole machine, and not by a test.

@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path';
 import { type Cluster, type ClusterOptions, startCluster } from '../cluster/index.ts';
 import { noProgress } from '../support/progress.ts';
-import type { Addresses } from './addresses.ts';
+import { type Addresses, bothFamilies } from './addresses.ts';
 import { findOrBuildNode } from './binaries.ts';
 import { makeCgroups } from './cgroups.ts';
 import { makePauseImage } from './images.ts';
@@ -11,7 +11,10 @@ import { makeNamespaces, type Namespaces } from './namespaces.ts';
 import { type Node, startNode } from './node.ts';
 import { startScheduler } from './scheduler.ts';
 
-export type ClusterWithNodeOptions = Omit<ClusterOptions, 'prepareNetwork' | 'controllerManager'>;
+export interface ClusterWithNodeOptions extends Omit<ClusterOptions, 'prepareNetwork' | 'controllerManager'> {
+  /** IPv6 beside IPv4, which stays the first family. Default: IPv4 alone. */
+  readonly dualStack?: boolean;
+}
 
 export interface ClusterWithNode extends AsyncDisposable {
   readonly cluster: Cluster;
@@ -36,10 +39,14 @@ export async function startClusterWithNode(options: ClusterWithNodeOptions = {})
       const cgroup = basename(guarded.path);
       makeCgroups(guarded, cgroup);
       const namespaces = await makeNamespaces(guarded, directory);
-      const addresses = await connect(namespaces, guarded.path);
+      const addresses = await connect(namespaces, guarded.path, options.dualStack);
       place = { directory, cgroup, namespaces, addresses };
-      const { machine, services, apiService } = addresses;
-      return { address: machine, serviceRange: services, apiServiceAddress: apiService };
+      const { machine, apiService } = addresses;
+      return {
+        address: machine,
+        serviceRange: bothFamilies(addresses, 'services'),
+        apiServiceAddress: apiService,
+      };
     },
   });
   try {

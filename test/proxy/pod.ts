@@ -24,8 +24,8 @@ import { initContainer } from '../../src/inject/containers.ts';
 import { PROXY_USER } from '../../src/inject/redirection.ts';
 import { type GuardedDirectory, type LaunchOptions, makeGuardedDirectory } from '../cluster/guardian.ts';
 import { get } from '../cluster/http.ts';
-import type { Addresses } from '../node/addresses.ts';
-import { interfaceName, connect as link } from '../node/link.ts';
+import { type Addresses, ipv6AddressesOf } from '../node/addresses.ts';
+import { connect as link } from '../node/link.ts';
 import { machinePath } from '../node/machine.ts';
 import { makeNamespaces, type Namespaces } from '../node/namespaces.ts';
 import { run } from '../support/command.ts';
@@ -35,13 +35,6 @@ import type { Identity } from './identities.ts';
 
 /** How long Envoy lets plaintext connections of a chain that is gone go on, in seconds. */
 const DRAIN_SECONDS = 1;
-
-/** Pods have an IPv6 address beside the other; unique local ones (RFC 4193), of a network that nobody else on this machine has: the IPv4 one is its own, too. */
-function ipv6Network({ id }: Addresses): { readonly machine: string; readonly pod: string } {
-  const [first, second] = id.split('-').map((part) => Number(part).toString(16));
-  const network = `fd15:6d74:${first}:${second}`;
-  return { machine: `${network}::1`, pod: `${network}::2` };
-}
 
 /** Where the pod's /run is in its namespace. */
 const configuration = '/run/mtls-operator/proxy';
@@ -92,7 +85,7 @@ export class Pod implements AsyncDisposable {
     this.#namespaces = namespaces;
     this.#directory = directory;
     this.ipv4 = addresses.node;
-    this.ipv6 = ipv6Network(addresses).pod;
+    this.ipv6 = ipv6AddressesOf(addresses).node;
     this.machine = addresses.machine;
     this.services = addresses.services;
     this.#probes = probes;
@@ -103,19 +96,9 @@ export class Pod implements AsyncDisposable {
     try {
       const directory = join(guarded.path, 'pod');
       const namespaces = await makeNamespaces(guarded, directory);
-      const addresses = await link(namespaces, guarded.path);
+      const addresses = await link(namespaces, guarded.path, true);
       options.addressed?.(addresses);
       const pod = new Pod(guarded, namespaces, directory, addresses, options.probes ?? []);
-      const outside = [
-        'address',
-        'add',
-        `${ipv6Network(addresses).machine}/64`,
-        'dev',
-        interfaceName(addresses),
-        'nodad',
-      ];
-      await run('ip', outside, { env: { PATH: machinePath } });
-      await pod.inside('ip', ['address', 'add', `${pod.ipv6}/64`, 'dev', 'eth0', 'nodad']);
       await pod.#startApplication(options.own);
       await pod.#redirect();
       await pod.#startEnvoy(options);

@@ -41,12 +41,19 @@ export class Installation implements AsyncDisposable {
   }
 
   /** A cluster with a node that has these images, and a namespace in the mesh and one beside it. Nothing is installed yet. */
-  static async prepare(...images: readonly MakeImage[]): Promise<Installation> {
+  static async prepare(
+    images: readonly MakeImage[],
+    options: { readonly dualStack?: boolean } = {},
+  ): Promise<Installation> {
     const image = await operatorImage(printProgress);
     const archives = await Promise.all([makeProxyImage, makeInitImage, ...images].map((make) => make(printProgress)));
     // As anywhere else: a node from which nothing is heard while the API server is away is not lost yet.
     const controllerManagerFlags = ['--node-monitor-grace-period=50s'];
-    const { cluster, node } = await startClusterWithNode({ log: printProgress, controllerManagerFlags });
+    const { cluster, node } = await startClusterWithNode({
+      ...options,
+      log: printProgress,
+      controllerManagerFlags,
+    });
     try {
       for (const archive of [image.archive, ...archives]) await node.load(archive);
       const home = await mkdtemp(join(tmpdir(), 'mtls-operator-helm-'));
@@ -71,10 +78,11 @@ export class Installation implements AsyncDisposable {
 
   /** By helm; resolves when pods of the meshed namespace can be made. */
   async install(): Promise<void> {
-    const { pods, services } = this.node.addresses;
+    const { ipv6, pods, services } = this.node.addresses;
+    const ranges = [pods, services, ...(ipv6 === undefined ? [] : [ipv6.pods, ipv6.services])];
     const values = [
       'mesh.enabled=true',
-      `mesh.ranges={${pods},${services}}`,
+      `mesh.ranges={${ranges.join(',')}}`,
       `mesh.proxyImage=${proxyImage}`,
       `mesh.initImage=${initImage}`,
       'mesh.drainSeconds=1',

@@ -15,7 +15,7 @@ let explainer: Explainer;
 const pods = (namespace: string) => new Pods(installation.cluster, namespace);
 
 beforeAll(async () => {
-  installation = await Installation.prepare(makeProbeImage);
+  installation = await Installation.prepare([makeProbeImage]);
   explainer = await Explainer.install(installation.cluster, MESHED);
 });
 

@@ -20,6 +20,7 @@ const podSchema = z.object({
   spec: z.object({ containers: z.array(z.object({ readinessProbe: z.unknown().optional() })) }),
   status: z.object({
     podIP: z.string().default(''),
+    podIPs: z.array(z.object({ ip: z.string() })).default([]),
     phase: z.string(),
     conditions: z.array(z.object({ type: z.string(), status: z.string() })).default([]),
     initContainerStatuses: z.array(containerSchema).default([]),
@@ -32,6 +33,8 @@ const eventsSchema = z.object({ items: z.array(z.object({ message: z.string(), c
 export interface PodView {
   readonly uid: string;
   readonly address: string;
+  /** Of both families, where it has both. */
+  readonly addresses: readonly string[];
   /** Of its first container. */
   readonly readinessProbe: unknown;
   readonly ready: boolean;
@@ -61,6 +64,7 @@ export class Pods {
     return {
       uid: metadata.uid,
       address: status.podIP,
+      addresses: status.podIPs.map(({ ip }) => ip),
       readinessProbe: spec.containers[0]?.readinessProbe,
       ready: status.conditions.find(({ type }) => type === 'Ready')?.status === 'True',
       of: (container) => statuses.find((one) => one.name === container),

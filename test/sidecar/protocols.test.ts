@@ -14,7 +14,7 @@ const built = (): Town => {
 };
 
 beforeAll(async () => {
-  const installation = await Installation.prepare(makeTalkImage);
+  const installation = await Installation.prepare([makeTalkImage], { dualStack: true });
   town = new Town(installation);
   await installation.install();
   await town.settle();

@@ -55,5 +55,5 @@ export const mariadbCommand = (port: number, other: number): readonly string[] =
   '-ec',
   `mkdir -p /tmp/data
 exec mariadbd --no-defaults --skip-grant-tables --datadir=/tmp/data --socket=/tmp/socket --pid-file=/tmp/pid --port=${port} --extra-port=${other} --extra-max-connections=20 \\
-  --bind-address=0.0.0.0 --skip-name-resolve --innodb-buffer-pool-size=8M --innodb-log-file-size=4M --innodb-use-native-aio=0 --innodb-flush-log-at-trx-commit=0`,
+  --bind-address=* --skip-name-resolve --innodb-buffer-pool-size=8M --innodb-log-file-size=4M --innodb-use-native-aio=0 --innodb-flush-log-at-trx-commit=0`,
 ];

@@ -70,7 +70,7 @@ export class Stage implements AsyncDisposable {
 
   /** In the meshed namespace `steady` talks with `web`, and nobody with `idle`. */
   static async set(): Promise<Stage> {
-    const installation = await Installation.prepare(makeTalker);
+    const installation = await Installation.prepare([makeTalker]);
     const directory = await mkdtemp(join(tmpdir(), 'mtls-operator-load-'));
     // In place of the container's user.
     await chmod(directory, 0o777);

@@ -28,7 +28,8 @@ export class Capture {
     const { directory: programs, env } = await findTcpdump(progress);
     const directory = await mkdtemp(join(tmpdir(), 'mtls-operator-capture-'));
     // Not of the node itself: what a client in a pod prints comes back over a connection of containerd's there.
-    const filter = `tcp and net ${node.addresses.pods}`;
+    const { ipv6, pods } = node.addresses;
+    const filter = `tcp and (net ${pods}${ipv6 === undefined ? '' : ` or net ${ipv6.pods}`})`;
     const words = [
       '-i',
       'any',

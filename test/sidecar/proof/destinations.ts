@@ -11,6 +11,7 @@ export function destinations(town: () => Town): void {
   let stranger: Speaker;
   let web: Speaker;
   let webAddress: string;
+  let webIpv6: string;
 
   const ask = async (speaker: Speaker, url: string): Promise<string> =>
     await outcomeOf(town().installation.cluster, speaker, ['/talk', 'ask', url, 'question']);
@@ -21,7 +22,9 @@ export function destinations(town: () => Town): void {
     cart = await town().speaker(MESHED, 'cart');
     stranger = await town().speaker(PLAIN, 'stranger');
     web = await town().speaker(MESHED, 'web');
-    webAddress = (await new Pods(installation.cluster, MESHED).get(web.pod)).address;
+    const { address, addresses } = await new Pods(installation.cluster, MESHED).get(web.pod);
+    webAddress = address;
+    webIpv6 = `[${addresses.find((one) => one.includes(':'))}]`;
     await installation.apply(
       ...ranked({ namespace: MESHED, name: 'ranked' }),
       service({ namespace: MESHED, name: 'nobody' }),
@@ -44,6 +47,8 @@ export function destinations(town: () => Town): void {
   test.each([
     ['the name of its Service', () => http('web')],
     ['its address', () => http(webAddress)],
+    ['its IPv6 address', () => http(webIpv6)],
+    ['its IPv6 address, at a port whose server speaks first', () => `greeter://${webIpv6}:${ports.greeter}`],
     ['the name of a headless Service', () => http('ranked')],
     ['the name that a StatefulSet gives it', () => http(`ranked-1.ranked.${MESHED}.svc.cluster.local`)],
     ['an ExternalName for its Service', () => http('alias')],
@@ -95,9 +100,12 @@ export function destinations(town: () => Town): void {
   });
 
   test('who has no sidecar, and dials addresses of pods as Prometheus does, is served in Permissive and refused in Strict', async () => {
-    expect(await ask(stranger, http(webAddress))).toBe('refused');
+    const addresses = [webAddress, webIpv6];
+    for (const address of addresses)
+      expect([address, await ask(stranger, http(address))]).toEqual([address, 'refused']);
     await town().installation.turn('Permissive');
-    expect(await ask(stranger, http(webAddress))).toBe('heard question');
+    for (const address of addresses)
+      expect([address, await ask(stranger, http(address))]).toEqual([address, 'heard question']);
   });
 }
 

@@ -8,7 +8,7 @@ import { MESHED, PLAIN } from '../installation.ts';
 import { Capture } from './capture.ts';
 import { clients, type Outcome, outcomeOf } from './clients.ts';
 import type { Town } from './town.ts';
-import { ports } from './workloads.ts';
+import { ipv6Name, ports } from './workloads.ts';
 
 interface Said {
   readonly payload: string;
@@ -17,11 +17,14 @@ interface Said {
 
 const modes: readonly Mode[] = ['Permissive', 'Strict', 'Disabled'];
 const ways = {
-  'between meshed pods': { namespace: MESHED, app: 'cart', host: `web.${MESHED}` },
-  'from a plain pod': { namespace: PLAIN, app: 'stranger', host: `web.${MESHED}` },
-  'from a meshed pod to a plain one': { namespace: MESHED, app: 'cart', host: `web.${PLAIN}` },
+  'between meshed pods': { namespace: MESHED, app: 'cart', to: MESHED },
+  'from a plain pod': { namespace: PLAIN, app: 'stranger', to: MESHED },
+  'from a meshed pod to a plain one': { namespace: MESHED, app: 'cart', to: PLAIN },
 } as const;
 type Way = keyof typeof ways;
+const families = { IPv4: 'web', IPv6: ipv6Name('web') } as const;
+type Family = keyof typeof families;
+const familyNames: readonly Family[] = ['IPv4', 'IPv6'];
 
 const payloadOf = (): string => `payload-${randomBytes(6).toString('hex')}`;
 
@@ -29,17 +32,20 @@ export function protocolsInModes(town: () => Town): void {
   describe.each(modes)('in %s', (mode) => {
     const said = new Map<string, Said>();
     let wire: Buffer;
-    const key = (way: string, protocol: string): string => `${way}: ${protocol}`;
+    const key = (way: string, family: Family, protocol: string): string => `${way}, ${family}: ${protocol}`;
 
     beforeAll(async () => {
       const { installation } = town();
       await installation.turn(mode);
       const capture = await Capture.start(installation.cluster, installation.node, printProgress);
-      for (const [way, { app, host, namespace }] of Object.entries(ways)) {
+      for (const [way, { app, namespace, to }] of Object.entries(ways)) {
         const speaker = await town().speaker(namespace, app);
-        for (const client of clients) {
-          const payload = payloadOf();
-          said.set(key(way, client.protocol), { payload, outcome: await town().says(speaker, client, host, payload) });
+        for (const family of familyNames) {
+          for (const client of clients) {
+            const payload = payloadOf();
+            const outcome = await town().says(speaker, client, `${families[family]}.${to}`, payload);
+            said.set(key(way, family, client.protocol), { payload, outcome });
+          }
         }
       }
       const end = payloadOf();
@@ -48,45 +54,49 @@ export function protocolsInModes(town: () => Town): void {
       wire = await capture.stop(end);
     });
 
-    const saidBy = (way: Way, protocol: string): Said => {
-      const found = said.get(key(way, protocol));
+    const saidBy = (way: Way, family: Family, protocol: string): Said => {
+      const found = said.get(key(way, family, protocol));
       if (found === undefined) throw new Error(`${protocol} was not spoken`);
       return found;
     };
     const isOnTheWire = (text: string): boolean => wire.includes(text, 0, 'latin1');
 
-    describe.each(['between meshed pods', 'from a meshed pod to a plain one'] as const)('%s', (way) => {
-      test.each(clients)('$protocol works', ({ protocol }) => {
-        const { outcome, payload } = saidBy(way, protocol);
-        expect(outcome).toBe(`heard ${payload}`);
+    describe.each(familyNames)('over %s', (family) => {
+      describe.each(['between meshed pods', 'from a meshed pod to a plain one'] as const)('%s', (way) => {
+        test.each(clients)('$protocol works', ({ protocol }) => {
+          const { outcome, payload } = saidBy(way, family, protocol);
+          expect(outcome).toBe(`heard ${payload}`);
+        });
       });
-    });
 
-    describe('from a plain pod', () => {
-      test.each(clients)(`$protocol ${mode === 'Strict' ? 'is refused' : 'works'}`, ({ protocol }) => {
-        const { outcome, payload } = saidBy('from a plain pod', protocol);
-        expect(outcome).toBe(mode === 'Strict' ? 'refused' : `heard ${payload}`);
+      describe('from a plain pod', () => {
+        test.each(clients)(`$protocol ${mode === 'Strict' ? 'is refused' : 'works'}`, ({ protocol }) => {
+          const { outcome, payload } = saidBy('from a plain pod', family, protocol);
+          expect(outcome).toBe(mode === 'Strict' ? 'refused' : `heard ${payload}`);
+        });
+      });
+
+      describe('on the wire', () => {
+        const legible = clients.filter((client) => client.legible);
+        const meshed = mode === 'Disabled' ? 'legible' : 'illegible';
+
+        test.each(clients)(
+          `$protocol between meshed pods is ${meshed}, where it is not encrypted by itself`,
+          (client) => {
+            const expected = mode === 'Disabled' && client.legible;
+            expect(isOnTheWire(saidBy('between meshed pods', family, client.protocol).payload)).toBe(expected);
+          },
+        );
+
+        // So the capture hears what there is.
+        test.each(legible)('$protocol with a plain pod is legible', ({ protocol }) => {
+          expect(isOnTheWire(saidBy('from a meshed pod to a plain one', family, protocol).payload)).toBe(true);
+          if (mode !== 'Strict') expect(isOnTheWire(saidBy('from a plain pod', family, protocol).payload)).toBe(true);
+        });
       });
     });
 
     describe('on the wire', () => {
-      const legible = clients.filter((client) => client.legible);
-      const meshed = mode === 'Disabled' ? 'legible' : 'illegible';
-
-      test.each(clients)(
-        `$protocol between meshed pods is ${meshed}, where it is not encrypted by itself`,
-        (client) => {
-          const expected = mode === 'Disabled' && client.legible;
-          expect(isOnTheWire(saidBy('between meshed pods', client.protocol).payload)).toBe(expected);
-        },
-      );
-
-      // So the capture hears what there is.
-      test.each(legible)('$protocol with a plain pod is legible', ({ protocol }) => {
-        expect(isOnTheWire(saidBy('from a meshed pod to a plain one', protocol).payload)).toBe(true);
-        if (mode !== 'Strict') expect(isOnTheWire(saidBy('from a plain pod', protocol).payload)).toBe(true);
-      });
-
       test(`${mode === 'Disabled' ? 'no' : 'the'} handshakes of the mesh are there`, () => {
         const length = String.fromCharCode(MESH_ALPN.length);
         const marks = [

@@ -59,8 +59,21 @@ const databases = [
 /** A client that waits to be told what to say, by `kubectl exec`. */
 export const client = (place: Place): object[] => deployment(place, 1, [talk('serve')]);
 
-/** A server of every protocol. Its Service comes first: what it says of its ports has to be known when pods are made. */
-export const server = (place: Place): object[] => [service(place), ...deployment(place, 1, [serving, ...databases])];
+/** A server of every protocol. Its Services come first: what they say of its ports has to be known when pods are made. */
+export const server = (place: Place): object[] => [
+  service(place),
+  overIpv6(place),
+  ...deployment(place, 1, [serving, ...databases]),
+];
+
+/** Where its Service has an IPv6 address. */
+export const ipv6Name = (name: string): string => `${name}-ipv6`;
+
+const overIpv6 = ({ name, namespace }: Place): object =>
+  service(
+    { namespace, name: ipv6Name(name) },
+    { selector: { app: name }, ipFamilies: ['IPv6'], ipFamilyPolicy: 'SingleStack' },
+  );
 
 /** A server of what needs no database. */
 export const talker = (place: Place, replicas = 1): object[] => [
