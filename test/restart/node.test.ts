@@ -38,9 +38,10 @@ async function renew(): Promise<string> {
   return serialNumber;
 }
 
-/** What the client has seen last. */
+/** The certificate that the client has seen last. It tells of an error, too, as of a connection to a pod that is just ending, and of a certificate only when it is another. */
 async function served(): Promise<string | undefined> {
-  return (await pods.log('client')).trim().split('\n').at(-1);
+  const lines = (await pods.log('client')).trim().split('\n');
+  return lines.findLast((line) => /^[0-9A-F]+$/.test(line));
 }
 
 async function consumers(wanted: { pods: number; startedBeforeRenewal: number; neverUpdated: number }): Promise<void> {
