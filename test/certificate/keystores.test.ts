@@ -277,7 +277,11 @@ test('a restart with nothing to do writes nothing, whosever the passwords are', 
   await passwordSecret(namespace, 'good enough');
   await world.createSimple(namespace, 'given', fromSecret);
   await world.createSimple(namespace, 'generated', both());
-  for (const name of ['given', 'generated']) await world.ready(namespace, name);
+  for (const name of ['given', 'generated']) {
+    await world.ready(namespace, name);
+    // Events are written in their own time.
+    await world.event(namespace, name, 'Issued');
+  }
   const mark = await world.auditMark();
   await world.restartOperator();
   const logged = () => world.operator.lines.some((line) => line.includes('judged every certificate'));
