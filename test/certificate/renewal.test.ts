@@ -273,6 +273,8 @@ describe('a restart of the operator', () => {
       (secret) => secret.object.metadata.annotations['mtls-operator.io/renewed-at'] !== undefined,
     );
     await world.ready(namespace, 'web');
+    // Events are written in their own time.
+    await world.event(namespace, 'web', 'Issued');
     const mark = await world.auditMark();
     await world.restartOperator();
     const after = await world.secret(namespace, 'web');
