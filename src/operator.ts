@@ -256,7 +256,10 @@ export async function startOperator(options: OperatorOptions, signal: AbortSigna
     metrics.leader.set({ name: OPERATOR_LEASE }, 1);
     if (options.defaultAuthority !== undefined) {
       const { trustDomain } = options.defaultAuthority;
-      await ensureDefaultAuthority({ transport, log, existing: authorities.keys(), trustDomain, signal: leadSignal });
+      const existing = authorities.keys();
+      const made = await ensureDefaultAuthority({ transport, log, existing, trustDomain, signal: leadSignal });
+      const decoded = made === undefined ? undefined : decodeAuthority(made);
+      if (decoded !== undefined) authorities.observe(decoded.key, decoded.value);
     }
     // What rests until some time of the clock that was set must not rest until that time comes again.
     const stopWatchingClock = watchForJumps(clock, (milliseconds) => {

@@ -20,8 +20,8 @@ async function ensure(existing: readonly string[], answer: unknown = {}) {
     close: () => Promise.resolve(),
   };
   const { signal } = new AbortController();
-  await ensureDefaultAuthority({ transport, log, existing, trustDomain: 'prod.example', signal });
-  return { requests, said };
+  const made = await ensureDefaultAuthority({ transport, log, existing, trustDomain: 'prod.example', signal });
+  return { requests, said, made };
 }
 
 test('where there is no authority, "default" is made, held by its finalizer from the start', async () => {
@@ -42,7 +42,7 @@ test('where there is any authority, its owner has decided', async () => {
 });
 
 test('where there is "default" already, there is nothing to say', async () => {
-  expect(await ensure(['corporate', 'default'])).toEqual({ requests: [], said: [] });
+  expect(await ensure(['corporate', 'default'])).toEqual({ requests: [], said: [], made: undefined });
 });
 
 test('one that somebody else has just made is as good', async () => {
@@ -51,4 +51,9 @@ test('one that somebody else has just made is as good', async () => {
 
 test('any other refusal is told', async () => {
   await expect(ensure([], new ApiError({ status: 403, reason: 'Forbidden', message: 'no' }))).rejects.toThrow('no');
+});
+
+test('one that is made is told, for the watch tells of it later', async () => {
+  const answer = { metadata: { name: 'default' } };
+  expect((await ensure([], answer)).made).toBe(answer);
 });

@@ -8,6 +8,8 @@ export const DEFAULT_AUTHORITY = 'default';
 /**
  * Called by the leader after a successful LIST. Where there is any authority already, its owner has decided; never made by a chart, since
  * an uninstalled chart would take the CA with it.
+ *
+ * @returns the object, as the API server answered, where it was made: certificates that are looked at before the watch tells of it must not miss it.
  */
 export async function ensureDefaultAuthority(options: {
   readonly transport: Transport;
@@ -16,16 +18,16 @@ export async function ensureDefaultAuthority(options: {
   readonly existing: Iterable<string>;
   readonly trustDomain: string;
   readonly signal: AbortSignal;
-}): Promise<void> {
+}): Promise<unknown> {
   const { transport, log, existing, trustDomain, signal } = options;
   const others = [...existing];
-  if (others.includes(DEFAULT_AUTHORITY)) return;
+  if (others.includes(DEFAULT_AUTHORITY)) return undefined;
   if (others.length > 0) {
     log.info(
       { authorities: others.slice(0, MOST_NAMED) },
       'made no default authority, since there are others: apply a CertificateAuthority "default" if certificates without authorityRef are wanted',
     );
-    return;
+    return undefined;
   }
   const body = {
     apiVersion: API_VERSION,
@@ -34,10 +36,12 @@ export async function ensureDefaultAuthority(options: {
     spec: { trustDomain, selfSigned: {} },
   };
   try {
-    await transport.request({ method: 'POST', path: certificateAuthorityKind.path(), body, signal });
+    const made = await transport.request({ method: 'POST', path: certificateAuthorityKind.path(), body, signal });
     log.info({ authority: DEFAULT_AUTHORITY, trustDomain }, 'made the default authority');
+    return made;
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
+    return undefined;
   }
 }
 
