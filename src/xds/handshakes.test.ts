@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { FakeClock } from '../kube/index.ts';
 import { Handshakes } from './handshakes.ts';
@@ -30,12 +29,12 @@ function door(mostWaiting = 100) {
     burst: 2,
     mostWaiting,
     proofWithin: 5_000,
-    letIn: (socket) => inside.push(socket as unknown as FakeSocket),
+    letIn: (socket: FakeSocket) => inside.push(socket),
   });
   const come = (count: number): FakeSocket[] =>
     Array.from({ length: count }, (_, i) => {
       const socket = new FakeSocket(i + 1);
-      handshakes.offer(socket as unknown as Socket);
+      handshakes.offer(socket);
       return socket;
     });
   return { clock, inside, handshakes, come };

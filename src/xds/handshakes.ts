@@ -2,10 +2,17 @@
  * The door of a server for mutual TLS: connections wait in a line and are let in at a bounded rate, so that a thousand proxies that come back at once, or somebody who only wants
  * to cost us signatures, leave time for everything else.
  */
-import type { Socket } from 'node:net';
+import type { EventEmitter } from 'node:events';
 import { type Clock, TokenBucket } from '../kube/index.ts';
 
-export interface HandshakesOptions {
+/** What is asked of a socket (`net.Socket`). */
+export interface Guest extends EventEmitter {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+  destroy(): unknown;
+}
+
+export interface HandshakesOptions<Of extends Guest> {
   readonly clock: Clock;
   readonly perSecond: number;
   /** How many may come in at once after a quiet time. */
@@ -14,18 +21,18 @@ export interface HandshakesOptions {
   readonly mostWaiting: number;
   /** Time for whoever was let in to prove who it is, by `prove` (ms). */
   readonly proofWithin: number;
-  readonly letIn: (socket: Socket) => void;
+  readonly letIn: (socket: Of) => void;
 }
 
-export class Handshakes {
-  readonly #options: HandshakesOptions;
+export class Handshakes<Of extends Guest> {
+  readonly #options: HandshakesOptions<Of>;
   readonly #bucket: TokenBucket;
-  readonly #waiting = new Set<Socket>();
+  readonly #waiting = new Set<Of>();
   /** Everything that is open, by where it comes from, with what ends it unless it proves itself. */
-  readonly #open = new Map<string, { readonly socket: Socket; readonly cancel: () => void }>();
+  readonly #open = new Map<string, { readonly socket: Of; readonly cancel: () => void }>();
   #cancelNext: (() => void) | undefined;
 
-  constructor(options: HandshakesOptions) {
+  constructor(options: HandshakesOptions<Of>) {
     this.#options = options;
     this.#bucket = new TokenBucket(options.clock, options.burst, 1000 / options.perSecond);
   }
@@ -35,7 +42,7 @@ export class Handshakes {
   }
 
   /** Takes a new connection. */
-  offer(socket: Socket): void {
+  offer(socket: Of): void {
     // A client that goes while it waits is no error, and costs nothing.
     socket.on('error', () => socket.destroy());
     if (this.#waiting.size >= this.#options.mostWaiting) {
@@ -75,7 +82,7 @@ export class Handshakes {
     }
   }
 
-  #watch(socket: Socket): void {
+  #watch(socket: Of): void {
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
     const { clock, proofWithin } = this.#options;
     const cancel = clock.setTimer(proofWithin, () => socket.destroy());

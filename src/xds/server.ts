@@ -96,7 +96,7 @@ const SLICE = 25;
 export async function serveXds(options: XdsServerOptions): Promise<XdsServer> {
   const { clock, connectionAgeMs = HALF_HOUR, handshakesPerSecond = 200, host, port } = options;
   const hub = new Hub(options);
-  const handshakes = new Handshakes({
+  const handshakes = new Handshakes<Socket>({
     clock,
     perSecond: handshakesPerSecond,
     burst: handshakesPerSecond,
