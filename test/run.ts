@@ -1,5 +1,5 @@
 // `npm test [-- file filters and vitest's flags]`: builds what the chosen tests need, runs them, and ends with `N passed, M failed`.
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { findOrBuildBinaries, findOrBuildOldestApiServer } from './cluster/index.ts';
 import { prepareForDocker } from './docker/machine.ts';
 import { findOrBuildNode, prepareMachine } from './node/index.ts';
@@ -11,15 +11,13 @@ import { runTests } from './support/runTests.ts';
 
 const root = join(import.meta.dirname, '..');
 
-const needsOldest = (file: string): boolean => relative(root, file).startsWith('test/oldest/');
-
 async function prepare(files: readonly string[]): Promise<void> {
   const needs = needsOf(root, files);
   if (needs.has('controlPlane')) await findOrBuildBinaries(printProgress);
   // Where there can be no node, and no network of one's own, its tests fail and say why; the others run.
   if (needs.has('machine')) await prepareMachine(printProgress).catch((error: Error) => printProgress(error.message));
   if (needs.has('node')) await findOrBuildNode(printProgress);
-  if (files.some(needsOldest)) await findOrBuildOldestApiServer(printProgress);
+  if (needs.has('oldest')) await findOrBuildOldestApiServer(printProgress);
   if (needs.has('goPrograms'))
     for (const directory of goProgramDirectories()) await goProgram(directory, printProgress);
   if (needs.has('helm')) await helmProgram(printProgress);

@@ -41,7 +41,7 @@ function folderOf(path: string): string | undefined {
 }
 
 /** Where a relative import leads; undefined for a package or one of Node's modules. */
-function resolveImport(from: string, target: string): string | undefined {
+export function resolveImport(from: string, target: string): string | undefined {
   return target.startsWith('.') ? posix.normalize(posix.join(posix.dirname(from), target)) : undefined;
 }
 

@@ -13,6 +13,7 @@ test.each<[string, readonly Need[]]>([
   ['test/chart/render.test.ts', ['controlPlane', 'helm', 'goPrograms']],
   ['test/proxy/modes.test.ts', ['controlPlane', 'machine']],
   ['test/restart/node.test.ts', ['controlPlane', 'machine', 'node', 'goPrograms']],
+  ['test/oldest/oldest.test.ts', ['controlPlane', 'helm', 'oldest', 'goPrograms']],
   ['test/docker/dockerTls.test.ts', ['controlPlane', 'machine', 'docker', 'goPrograms']],
   ['test/sidecar/installed.test.ts', ['controlPlane', 'machine', 'node', 'helm', 'docker', 'goPrograms']],
 ])('%s needs %j', (file, needs) => {
@@ -31,5 +32,5 @@ test('what several need is needed', () => {
 
 test('the tests of the repository have every need there is', () => {
   const files = globSync('{src,test}/**/*.test.ts', { cwd: root });
-  expect(needsOf(root, files).size).toBe(6);
+  expect(needsOf(root, files).size).toBe(7);
 });
