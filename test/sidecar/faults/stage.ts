@@ -1,6 +1,5 @@
 /** One installation under constant load, in which things go wrong, and what can be seen of it from outside. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import * as z from 'zod';
@@ -24,6 +23,7 @@ import type { Progress } from '../../support/progress.ts';
 import { waitFor } from '../../support/waitFor.ts';
 import { type Component, Installation, MESHED } from '../installation.ts';
 import { Pods } from '../pods.ts';
+import { makeReportDirectory, type Report, reportSchema } from '../proof/reports.ts';
 import { load, ports, talker } from '../proof/workloads.ts';
 import { talkImage } from '../talkImage.ts';
 
@@ -41,7 +41,6 @@ const talked = [
   `keep+grpc://web:${ports.grpc}`,
 ];
 
-const reportSchema = z.object({ talks: z.record(z.string(), z.number()), events: z.array(z.unknown()) });
 const eventsSchema = z.object({
   items: z.array(
     z.object({
@@ -71,9 +70,7 @@ export class Stage implements AsyncDisposable {
   /** In the meshed namespace `steady` talks with `web`, and nobody with `idle`. */
   static async set(): Promise<Stage> {
     const installation = await Installation.prepare([makeTalker]);
-    const directory = await mkdtemp(join(tmpdir(), 'mtls-operator-load-'));
-    // In place of the container's user.
-    await chmod(directory, 0o777);
+    const directory = await makeReportDirectory();
     const stage = new Stage(installation, directory);
     try {
       await installation.install();
@@ -105,7 +102,7 @@ export class Stage implements AsyncDisposable {
     expect(after.events.slice(before.events.length)).toEqual([]);
   }
 
-  async #report(): Promise<z.output<typeof reportSchema>> {
+  async #report(): Promise<Report> {
     return reportSchema.parse(JSON.parse(await this.talk('steady', 'control', 'report')));
   }
 

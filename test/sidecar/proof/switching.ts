@@ -1,12 +1,12 @@
 /** Rounds through all modes while everybody speaks with everybody, certificates are renewed and pods replaced. */
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import * as z from 'zod';
+import type * as z from 'zod';
 import { annotations, type Mode } from '../../../src/api/index.ts';
 import { MESHED } from '../installation.ts';
 import { outcomeOf, type Speaker } from './clients.ts';
+import { lineSchema, makeReportDirectory, reportSchema } from './reports.ts';
 import type { Town } from './town.ts';
 import { load, ports, talker } from './workloads.ts';
 
@@ -26,19 +26,6 @@ const talked = [
 ];
 /** Over connections that are kept: to a pod that stays. */
 const kept = [`lines://anchor:${ports.lines}`, `grpc://anchor:${ports.grpc}`, `greeter://anchor:${ports.greeter}`];
-
-const eventSchema = z.object({
-  kind: z.enum(['failed', 'cut']),
-  what: z.string(),
-  opened: z.string(),
-  at: z.string(),
-  error: z.string(),
-});
-const reportSchema = z.object({ talks: z.record(z.string(), z.number()), events: z.array(eventSchema) });
-const lineSchema = z.union([
-  eventSchema,
-  z.object({ kind: z.literal('ended'), talks: z.record(z.string(), z.number()) }),
-]);
 
 export function switching(town: () => Town): void {
   let directory: string;
@@ -63,9 +50,7 @@ export function switching(town: () => Town): void {
   ]);
 
   beforeAll(async () => {
-    // In place of the container's: it outlives the pods.
-    directory = await mkdtemp(join(tmpdir(), 'mtls-operator-load-'));
-    await chmod(directory, 0o777);
+    directory = await makeReportDirectory();
     const { installation } = town();
     const of = (name: string) => ({ namespace: MESHED, name });
     await installation.turn('Permissive');
