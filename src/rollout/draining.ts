@@ -1,7 +1,8 @@
 /**
- * Since when servers take no plaintext any more, in the memory of one leader: a new one begins the wait anew. Pure, and of one instant for a whole look: by a clock that is read again a wait
- * that was not over may be over when it is asked for its end, and nobody would come back for it.
+ * Since when servers take no plaintext any more, in the memory of one leader: a new one begins the wait anew. It is told the time, one instant for a whole look: by a clock that is read again
+ * a wait that was not over may be over when it is asked for its end, and nobody would come back for it.
  */
+
 interface Begun {
   /** Version of the record that told them. */
   readonly since: string;

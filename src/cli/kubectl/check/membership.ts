@@ -39,7 +39,7 @@ export function judgeAbsent({ namespaces, pods }: CheckFacts): readonly Finding[
         ({ absence, deleting }) => absence !== undefined && absence.why !== 'NotInMesh' && !deleting,
       );
       const open = absent.filter(({ absence, namespace }) => absence?.why !== 'Refused' || !closed.has(namespace));
-      const groups = Map.groupBy(open, ({ absence }) => absence?.why);
+      const groups = Map.groupBy(open, ({ absence }): string | undefined => absence?.why);
       const optedOut = groups.get('OptedOut') ?? [];
       return unless(
         [
@@ -53,7 +53,7 @@ export function judgeAbsent({ namespaces, pods }: CheckFacts): readonly Finding[
             );
           }),
           ...Object.entries(withoutRoom).flatMap(([why, reason]) =>
-            byWorkload(open.filter(({ absence }) => absence?.why === why)).map(({ namespace, pods: its, workload }) => {
+            byWorkload(groups.get(why) ?? []).map(({ namespace, pods: its, workload }) => {
               const advice = `if that is meant, say so: the label ${labels.injection}=disabled on the pods`;
               const message = `${without(its)}: ${reason}`;
               return warning('PodsWithoutSidecar', whereOf(namespace, workload), message, advice);
