@@ -114,7 +114,7 @@ export interface Endpoint {
   /** Of the pod. */
   readonly address: string;
   readonly port: number;
-  /** undefined: it has no sidecar, or the port is Disabled. Then it is dialled in plaintext. */
+  /** undefined: it has no sidecar, or the port is Disabled: dialled in plaintext. */
   readonly peer: Peer | undefined;
 }
 
@@ -143,18 +143,13 @@ function socketOf(peer: Peer | undefined): Message {
 /**
  * The cluster of a Service's address: endpoints come apart, each selects how it is spoken to, and one that selects nothing known is spoken to by nobody.
  * @param affinity a client stays with its endpoint, as long as that is there (sessionAffinity ClientIP).
- * @param endpoints those that `serviceEndpoints` tells of: a new identity among them changes the cluster, a new address does not.
+ * @param peers of all that `serviceEndpoints` tells of, those of Disabled ports too: a new identity changes the cluster; a new address or mode does not, so that a switch is no matter of
+ * clusters, which Envoy warms up one by one.
  */
-export function serviceCluster(
-  name: string,
-  endpoints: readonly Endpoint[],
-  trustDomain: string,
-  affinity = false,
-): Resource {
-  const peers = new Map(endpoints.map(({ peer }) => [matchOf(peer), peer]));
-  // Always there, so that an endpoint that turns to plaintext needs no other cluster.
-  peers.set(PLAINTEXT, undefined);
-  const matches = [...peers].sort(([one], [other]) => (one < other ? -1 : 1));
+export function serviceCluster(name: string, peers: readonly Peer[], trustDomain: string, affinity = false): Resource {
+  const byMatch = new Map<string, Peer | undefined>(peers.map((peer) => [matchOf(peer), peer]));
+  byMatch.set(PLAINTEXT, undefined);
+  const matches = [...byMatch].sort(([one], [other]) => (one < other ? -1 : 1));
   return {
     '@type': types.cluster,
     name,

@@ -4,6 +4,7 @@
 import {
   destinationName,
   type Endpoint,
+  type Peer,
   parseDestinationName,
   podCluster,
   refusedCluster,
@@ -39,6 +40,13 @@ export interface DestinationResources {
   readonly cluster: Resource;
   /** Of a Service's address; a pod's cluster has its one endpoint in it. */
   readonly endpoints: Resource | undefined;
+}
+
+/** What stands behind an address. */
+interface Behind {
+  readonly endpoint: Endpoint;
+  /** Who answers there by mutual TLS, whether or not it is dialled so now; undefined: it has no sidecar, or that is not in the way. */
+  readonly peer: Peer | undefined;
 }
 
 interface Known {
@@ -104,16 +112,14 @@ export class RenderedDestinations {
     const found = destinations.find(address, port);
     switch (found.kind) {
       case 'pod':
-        return same(this.#cluster(name, 'pod', [this.#endpoint(address, port)]));
+        return same(this.#cluster(name, 'pod', [this.#behind(address, port)]));
       case 'service': {
         const service = destinations.service(found.service);
         const candidates = candidatesOf(destinations.slicesOf(found.service), found.port.name, familyOf(address));
         const localOnly = service?.localOnly === true;
-        const endpoints = selectEndpoints(candidates, localOnly, place).map((one) =>
-          this.#endpoint(one.address, one.port),
-        );
+        const behind = selectEndpoints(candidates, localOnly, place).map((one) => this.#behind(one.address, one.port));
         const sort = service?.affinitySeconds === undefined ? 'service' : 'affinity';
-        return { variation: variationOf(candidates, localOnly), resources: this.#cluster(name, sort, endpoints) };
+        return { variation: variationOf(candidates, localOnly), resources: this.#cluster(name, sort, behind) };
       }
       case 'unknown':
         // Closed at once, and told of when it is somebody: an answer that there is none would not be asked for again.
@@ -121,8 +127,9 @@ export class RenderedDestinations {
     }
   }
 
-  #cluster(name: string, sort: 'pod' | 'service' | 'affinity' | 'refused', endpoints: readonly Endpoint[]) {
+  #cluster(name: string, sort: 'pod' | 'service' | 'affinity' | 'refused', behind: readonly Behind[]) {
     const { encodings, trustDomain } = this.#world;
+    const endpoints = behind.map(({ endpoint }) => endpoint);
     const [only] = endpoints;
     if (sort === 'refused' || (sort === 'pod' && only === undefined)) {
       const cluster = encodings.resource(name, `refused ${name}`, () => refusedCluster(name));
@@ -132,11 +139,11 @@ export class RenderedDestinations {
       const source = `pod ${name} ${JSON.stringify(only)}`;
       return { cluster: encodings.resource(name, source, () => podCluster(name, only)), endpoints: undefined };
     }
-    // The cluster depends on who they are, not on where: pods that come and go change the endpoints alone.
-    const peers = [...new Set(endpoints.map(({ peer }) => JSON.stringify(peer ?? null)))].sort();
+    // The cluster depends on who they are, not on where, nor on the mode: pods that come and go, and switches, change the endpoints alone.
+    const peers = new Map(behind.flatMap(({ peer }) => (peer === undefined ? [] : [[JSON.stringify(peer), peer]])));
     return {
-      cluster: encodings.resource(name, `${sort} ${name} ${peers.join(' ')}`, () =>
-        serviceCluster(name, endpoints, trustDomain, sort === 'affinity'),
+      cluster: encodings.resource(name, `${sort} ${name} ${[...peers.keys()].sort().join(' ')}`, () =>
+        serviceCluster(name, [...peers.values()], trustDomain, sort === 'affinity'),
       ),
       endpoints: encodings.resource(name, `${types.endpoints} ${name} ${JSON.stringify(endpoints)}`, () =>
         serviceEndpoints(name, endpoints),
@@ -145,24 +152,22 @@ export class RenderedDestinations {
   }
 
   /** How an address is to be spoken to: by mutual TLS where its pod has a sidecar and the port is not Disabled. */
-  #endpoint(address: string, port: number): Endpoint {
+  #behind(address: string, port: number): Behind {
     const { destinations, modes, pod: podOf, trustDomain } = this.#world;
     const key = destinations.podAt(address);
     const mesh = key === undefined ? undefined : podOf(key)?.mesh;
     const plaintext: Endpoint = { address, port, peer: undefined };
-    if (key === undefined || mesh?.sidecar === undefined) return plaintext;
+    const nobody: Behind = { endpoint: plaintext, peer: undefined };
+    if (key === undefined || mesh?.sidecar === undefined) return nobody;
     const namespace = key.slice(0, key.indexOf('/'));
     const { inboundExcluded, serverFirst } = mesh.sidecar;
-    if (inboundExcluded.includes(port)) return plaintext;
-    if (modesOfPort(modesOfWorkload(modes(namespace), mesh.workload), port).clients === 'Plaintext') return plaintext;
-    return {
-      address,
-      port,
-      peer: {
-        spiffeId: spiffeId({ trustDomain, namespace, serviceAccountName: mesh.account }),
-        serverFirstPort: serverFirst.includes(port) ? port : undefined,
-      },
+    if (inboundExcluded.includes(port)) return nobody;
+    const peer: Peer = {
+      spiffeId: spiffeId({ trustDomain, namespace, serviceAccountName: mesh.account }),
+      serverFirstPort: serverFirst.includes(port) ? port : undefined,
     };
+    const { clients } = modesOfPort(modesOfWorkload(modes(namespace), mesh.workload), port);
+    return { endpoint: clients === 'Plaintext' ? plaintext : { address, port, peer }, peer };
   }
 }
 

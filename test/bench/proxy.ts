@@ -9,6 +9,7 @@ import {
   inboundListener,
   outboundClusters,
   outboundListener,
+  type Peer,
   probeListener,
   serviceCluster,
   serviceEndpoints,
@@ -193,8 +194,9 @@ function worldOf(podAddress: string, serverId: string): World {
   );
   for (const port of Object.values(benchPorts)) {
     const name = destinationName(SERVICE, port);
-    const endpoints = [{ address: server, port, peer: { spiffeId: serverId, serverFirstPort: undefined } }];
-    world.onDemand(name, serviceCluster(name, endpoints, TRUST_DOMAIN), serviceEndpoints(name, endpoints));
+    const peer: Peer = { spiffeId: serverId, serverFirstPort: undefined };
+    const endpoints = [{ address: server, port, peer }];
+    world.onDemand(name, serviceCluster(name, [peer], TRUST_DOMAIN), serviceEndpoints(name, endpoints));
   }
   return world;
 }

@@ -129,6 +129,14 @@ export class Node {
     await this.#ctr(['tasks', 'kill', `--signal=${signal}`, container]);
   }
 
+  /** Id of the container that holds a pod's network. @param uid of the pod. */
+  async sandboxOf(uid: string): Promise<string> {
+    const filter = `labels."io.cri-containerd.kind"==sandbox,labels."io.kubernetes.pod.uid"==${uid}`;
+    const [id = '', ...others] = (await this.#ctr(['containers', 'list', '--quiet', filter])).trim().split('\n');
+    if (id === '' || others.length > 0) throw new Error(`pod ${uid} has ${id === '' ? 'no' : 'more than one'} sandbox`);
+    return id;
+  }
+
   /** Names of the images that pods can use. */
   async images(): Promise<readonly string[]> {
     const names = (await this.#ctr(['images', 'list', '--quiet'])).trim().split('\n');

@@ -200,8 +200,13 @@ describe('a proxy', () => {
     await waitFor('its endpoint', () => endpoints().includes(`${web.address}:8080 ${webPeer}`));
     const second = await runPod('web-2', { sidecar: false });
     await waitFor('the other endpoint', () => endpoints().includes(`${second.address}:8080 plaintext`));
+    const before = proxy.told(CLUSTER, name);
     await record([settled('Pod', 'web-1', 'Disabled')]);
     await waitFor('plaintext to what is Disabled', () => endpoints().includes(`${web.address}:8080 plaintext`));
+    await record([settled('Pod', 'web-1', 'Permissive')]);
+    await waitFor('mutual TLS again', () => endpoints().includes(`${web.address}:8080 ${webPeer}`));
+    // A switch is told by endpoints alone: a cluster that changes is warmed up by every proxy.
+    expect(proxy.told(CLUSTER, name)).toBe(before);
     await cluster.kubectl(['delete', 'pod', 'web-1', '-n', namespace, '--force', '--grace-period=0']);
     await waitFor('one endpoint less', () => endpoints().length === 1);
   });

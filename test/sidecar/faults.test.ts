@@ -70,6 +70,41 @@ describe('a sidecar that hangs', () => {
   });
 });
 
+describe('a pod whose sandbox has died, and its network with it', () => {
+  test('is started in another one by kubelet, and is in the mesh there as it was before', async () => {
+    const { installation } = stage;
+    await installation.turn('Strict');
+    const name = await stage.pod('idle');
+    const before = await stage.shop.get(name);
+    const sandbox = await installation.node.sandboxOf(before.uid);
+    const proxy = await stage.shop.containerOf(name, containerNames.proxy);
+    const after = await stage.undisturbed(async () => {
+      await installation.node.signal(sandbox, 'SIGKILL');
+      return await waitFor(
+        'kubelet to have started it anew',
+        async () => {
+          const [now, container] = [
+            await stage.shop.get(name),
+            await stage.shop.containerOf(name, containerNames.proxy),
+          ];
+          return container !== proxy && now.ready && now;
+        },
+        { timeoutMs: 60_000 },
+      );
+    });
+    expect(after.uid).toBe(before.uid);
+    expect(after.address).not.toBe(before.address);
+    // Nothing comes past its proxy, in neither direction.
+    expect(await plaintext(after.address)).toBe('refused');
+    expect(await stage.ask('idle', 'web')).toBe('heard question');
+    await waitFor(
+      'its peers to know where it is',
+      async () => (await stage.ask('steady', 'idle')) === 'heard question',
+    );
+    await installation.enforced('Strict');
+  });
+});
+
 /** Longer than a leader goes without having renewed its Lease. */
 const AWAY = 12_000;
 

@@ -66,7 +66,7 @@ function clientOf(port: number, identity: Identity): Client {
 }
 
 export class TestProxy {
-  readonly #held = new Map<string, { readonly version: string; readonly body: Body }>();
+  readonly #held = new Map<string, { readonly version: string; readonly body: Body; readonly told: number }>();
   #follows = false;
   readonly responses: ResponseSeen[] = [];
   ended: StatusObject | undefined;
@@ -127,14 +127,21 @@ export class TestProxy {
     );
   }
 
+  /** How often it was told of what it has. */
+  told(type: string, name: string): number {
+    return this.#held.get(`${type} ${name}`)?.told ?? 0;
+  }
+
   /** By `type name`. */
   versions(): Map<string, string> {
     return new Map([...this.#held].map(([key, { version }]) => [key, version]));
   }
 
   #take({ nonce, removed_resources: removed, resources, type_url: type }: ResponseSeen): void {
-    for (const { name, resource, version } of resources)
-      this.#held.set(`${type} ${name}`, { version, body: bodySchema.parse(resource) });
+    for (const { name, resource, version } of resources) {
+      const told = this.told(type, name) + 1;
+      this.#held.set(`${type} ${name}`, { version, body: bodySchema.parse(resource), told });
+    }
     for (const name of removed) this.#held.delete(`${type} ${name}`);
     this.say({ type_url: type, response_nonce: nonce });
   }

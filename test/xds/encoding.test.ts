@@ -110,7 +110,11 @@ describe('every message that is rendered', () => {
         ...probeClusters(drawn.probes),
         outboundListener(drawn.outbound),
         ...outboundClusters(),
-        serviceCluster(destination, endpoints, drawn.trustDomain),
+        serviceCluster(
+          destination,
+          endpoints.flatMap(({ peer }) => peer ?? []),
+          drawn.trustDomain,
+        ),
         serviceEndpoints(destination, endpoints),
         ...endpoints.map((one) => podCluster(destination, one)),
         refusedCluster(destination),

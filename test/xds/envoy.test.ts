@@ -12,6 +12,7 @@ import {
   MESH_ALPN,
   outboundClusters,
   outboundListener,
+  type Peer,
   passThroughCluster,
   podCluster,
   probeListener,
@@ -58,21 +59,25 @@ async function proxyApiIdentity() {
   return { key: keyPem, chain: chainPem, roots: rootsPem };
 }
 
+/** First octet of a TLS record that begins a handshake (RFC 8446, section 5.1). */
+const HANDSHAKE = 22;
+
 /** A server on this machine that repeats what it hears, and remembers who came how. */
 class Upstream {
   readonly server: Server;
   readonly visitors: string[] = [];
 
-  constructor(identity?: Identity) {
+  constructor(identity?: Identity, { plaintextToo = false } = {}) {
     const say = (prefix: string) => (socket: Socket) => {
       socket.on('error', () => socket.destroy());
       socket.on('data', (data) => socket.write(`${prefix} ${data.toString('utf8')}`));
     };
+    const sayPlainly = (socket: Socket): void => {
+      this.visitors.push('plaintext');
+      say('in plaintext')(socket);
+    };
     if (identity === undefined) {
-      this.server = createServer((socket) => {
-        this.visitors.push('plaintext');
-        say('in plaintext')(socket);
-      });
+      this.server = createServer(sayPlainly);
       return;
     }
     const options = {
@@ -82,13 +87,22 @@ class Upstream {
       requestCert: true,
       ALPNProtocols: [MESH_ALPN],
     };
-    this.server = createTlsServer(options, (socket: TLSSocket) => {
+    const secure = createTlsServer(options, (socket: TLSSocket) => {
       const { subjectaltname } = socket.getPeerCertificate();
       this.visitors.push(
         `${subjectaltname?.split(', ').find((name) => name.startsWith('URI:'))} ${socket.alpnProtocol}`,
       );
       say('by mutual TLS')(socket);
     }).on('tlsClientError', () => {});
+    const either = (socket: Socket): void => {
+      socket.once('data', (data: Buffer) => {
+        socket.pause();
+        socket.unshift(data);
+        if (data[0] === HANDSHAKE) secure.emit('connection', socket);
+        else sayPlainly(socket.resume());
+      });
+    };
+    this.server = plaintextToo ? createServer(either) : secure;
   }
 
   async listen(): Promise<number> {
@@ -175,9 +189,15 @@ function serviceAddress(): string {
   return pod.services.replace(/\.0\/17$/, `.${services}`);
 }
 
-function know(address: string, port: number, endpoints: readonly Endpoint[]): void {
+/** @param peers whom the cluster can speak to by mutual TLS. */
+function know(
+  address: string,
+  port: number,
+  endpoints: readonly Endpoint[],
+  peers: readonly Peer[] = endpoints.flatMap(({ peer }) => peer ?? []),
+): void {
   const name = destinationName(address, port);
-  world.onDemand(name, serviceCluster(name, endpoints, TRUST_DOMAIN), serviceEndpoints(name, endpoints));
+  world.onDemand(name, serviceCluster(name, peers, TRUST_DOMAIN), serviceEndpoints(name, endpoints));
 }
 
 const endpoint = (port: number, spiffeId: string | undefined): Endpoint => ({
@@ -242,6 +262,12 @@ describe('what leaves the pod for a Service', () => {
     expect(plaintext.visitors.length).toBeGreaterThan(before);
   });
 
+  test('goes to nobody where the cluster does not know whom the endpoint means', async () => {
+    const address = serviceAddress();
+    know(address, 80, [endpoint(securedPort, DB)], []);
+    expect(await dialer.visit(address, 80)).toBe('closed');
+  });
+
   test('is closed at once where it has no endpoint', async () => {
     const address = serviceAddress();
     know(address, 80, []);
@@ -272,6 +298,37 @@ describe('what leaves the pod for a Service', () => {
     expect(await dialer.visit(address, 80)).toBe('in plaintext question');
     expect(await open.ask('three')).toBe('in plaintext three');
     open.close();
+  });
+});
+
+describe('a switch of one server, which takes both, changes nothing but how its endpoint is spoken to:', () => {
+  test('the next connection goes by mutual TLS, the one after the switch back in plaintext, the open ones stay', async () => {
+    const both = new Upstream(await issueIdentity({ ca: mesh, account: 'db' }), { plaintextToo: true });
+    const port = await both.listen();
+    const address = serviceAddress();
+    const { peer } = endpoint(port, DB);
+    const switchTo = async (is: Endpoint): Promise<void> => {
+      know(address, 80, [is], peer && [peer]);
+      await taken();
+    };
+    try {
+      await switchTo(endpoint(port, undefined));
+      const plain = dialer.open(address, 80);
+      expect(await plain.ask('one')).toBe('in plaintext one');
+      await switchTo(endpoint(port, DB));
+      expect(await dialer.visit(address, 80)).toBe('by mutual TLS question');
+      const mutual = dialer.open(address, 80);
+      expect(await mutual.ask('one')).toBe('by mutual TLS one');
+      expect(await plain.ask('two')).toBe('in plaintext two');
+      await switchTo(endpoint(port, undefined));
+      expect(await dialer.visit(address, 80)).toBe('in plaintext question');
+      expect(await mutual.ask('two')).toBe('by mutual TLS two');
+      expect(await plain.ask('three')).toBe('in plaintext three');
+      plain.close();
+      mutual.close();
+    } finally {
+      both.server.close();
+    }
   });
 });
 

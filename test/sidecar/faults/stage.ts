@@ -91,15 +91,16 @@ export class Stage implements AsyncDisposable {
   }
 
   /** While the work lasts, and a moment longer, no conversation fails, is cut or stands still. */
-  async undisturbed(work: () => Promise<void>): Promise<void> {
+  async undisturbed<T>(work: () => Promise<T>): Promise<T> {
     const before = await this.#report();
-    await work();
+    const result = await work();
     const then = await this.#report();
     const after = await waitFor('everybody to talk on', async () => {
       const now = await this.#report();
       return Object.entries(then.talks).every(([what, count]) => (now.talks[what] ?? 0) > count + 1) && now;
     });
     expect(after.events.slice(before.events.length)).toEqual([]);
+    return result;
   }
 
   async #report(): Promise<Report> {
