@@ -36,7 +36,8 @@ export function initContainer(settings: InjectionSettings, wishes: Wishes): Cont
       capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] },
       seccompProfile: { type: 'RuntimeDefault' },
     },
-    resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
+    // It ends before the proxy starts, so that this costs nothing; what a namespace asks of each container, by quota or range, is met by the same annotations.
+    resources: resourcesOf(wishes),
   };
 }
 
@@ -84,14 +85,18 @@ export function proxyContainer(settings: InjectionSettings, wishes: Wishes): Con
       capabilities: { drop: ['ALL'] },
       seccompProfile: { type: 'RuntimeDefault' },
     },
-    resources: {
-      ...(Object.keys(wishes.resources.requests).length === 0 ? {} : { requests: wishes.resources.requests }),
-      ...(Object.keys(wishes.resources.limits).length === 0 ? {} : { limits: wishes.resources.limits }),
-    },
+    resources: resourcesOf(wishes),
     volumeMounts: [
       { name: volumeNames.identity, mountPath: proxyPaths.identity, readOnly: true },
       { name: volumeNames.proxy, mountPath: directoryOf(proxyPaths.admin) },
     ],
+  };
+}
+
+function resourcesOf({ resources: { limits, requests } }: Wishes): object {
+  return {
+    ...(Object.keys(requests).length === 0 ? {} : { requests }),
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
   };
 }
 

@@ -132,6 +132,15 @@ describe('a pod with a sidecar', () => {
     });
   });
 
+  test('asks for the same for the redirection, which has ended by then: quotas and ranges of a namespace are about each container', () => {
+    const of = pod(
+      {},
+      { annotations: { [annotations.proxyCpuLimit]: '2', [annotations.proxyMemoryRequest]: '1.5Gi' } },
+    );
+    const [init, proxy] = injected(of).spec.initContainers ?? [];
+    expect(init?.['resources']).toEqual(proxy?.['resources']);
+  });
+
   test('leaves out ports and ranges that its annotations name', () => {
     const of = pod(
       {},
@@ -222,6 +231,12 @@ describe('probes', () => {
     ['of another host', { httpGet: { path: '/', port: 80, host: 'example.com' } }],
     ['of a port by a name that nobody has', { tcpSocket: { port: 'nobody' } }],
     ['by a command', { exec: { command: ['true'] } }],
+    // What the API server refuses must not get past it in another form.
+    ['of a port that is none', { httpGet: { path: '/', port: 70_000 } }],
+    ['of a port that is none, by gRPC', { grpc: { port: 0 } }],
+    ['by a protocol that nobody speaks', { httpGet: { path: '/', port: 80, scheme: 'FTP' } }],
+    ['by two ways at once', { httpGet: { path: '/', port: 80 }, tcpSocket: { port: 80 } }],
+    ['by a request and a command', { httpGet: { path: '/', port: 80 }, exec: { command: ['true'] } }],
   ])('%s stay as they are', (_, probe) => {
     const one = pod({ containers: [{ name: 'main', readinessProbe: probe }] });
     expect(injected(one).spec.containers).toEqual(one.spec.containers);
@@ -256,6 +271,12 @@ describe('refused', () => {
       `declares port ${containerPort}`,
     ]),
     ['with a container of the proxy’s name', pod({ containers: [{ name: 'mtls-proxy' }] }), shop, 'called mtls-proxy'],
+    [
+      'with a volume of the proxy’s name',
+      pod({ volumes: [{ name: 'mtls-identity', emptyDir: {} }] }),
+      shop,
+      'a volume is called mtls-identity',
+    ],
     [
       'with a port that is none',
       pod({}, { annotations: { [annotations.excludeInboundPorts]: '80,http' } }),

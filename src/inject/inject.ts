@@ -92,6 +92,8 @@ function obstacle(pod: Pod, { name, labels: found }: PodNamespace): string | und
   const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
   const taken = containers.find(isOurs);
   if (taken !== undefined) return `a container is called ${taken.name}, as one of the sidecar's: give it another name`;
+  const volume = (pod.spec.volumes ?? []).find(isOurVolume);
+  if (volume !== undefined) return `a volume is called ${volume.name}, as one of the sidecar's: give it another name`;
   const same = containers.find(
     ({ securityContext }) => (securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser) === PROXY_USER,
   );
@@ -148,6 +150,10 @@ function isOurs({ name }: Container): boolean {
   return Object.values<string>(containerNames).includes(name);
 }
 
+function isOurVolume({ name }: { readonly name: string }): boolean {
+  return Object.values<string>(volumeNames).includes(name);
+}
+
 /** The pod as its author wrote it. */
 function withoutOurParts(pod: Pod): Pod {
   const record = recordOf(pod);
@@ -162,7 +168,7 @@ function withoutOurParts(pod: Pod): Pod {
       ...pod.spec,
       containers: pod.spec.containers.filter((one) => !isOurs(one)).map(restore),
       initContainers: initContainers.filter((one) => !isOurs(one)).map(restore),
-      volumes: volumes.filter(({ name }) => !Object.values<string>(volumeNames).includes(name)),
+      volumes: volumes.filter((one) => !isOurVolume(one)),
     },
   };
 }

@@ -63,17 +63,22 @@ export function probeRoutes(containers: readonly Container[], originals: Origina
   );
 }
 
-/** undefined: it is nothing that the proxy could stand before. */
-function routeOf(container: Container, kind: ProbeKind, { httpGet, tcpSocket, grpc }: Handler): ProbeRoute | undefined {
+/** undefined: it is nothing that the proxy could stand before, or nothing that the API server takes: then that is to say so, by the author's own words. */
+function routeOf(container: Container, kind: ProbeKind, handler: Handler): ProbeRoute | undefined {
+  const { httpGet, tcpSocket, grpc } = handler;
+  if (ways.filter((way) => handler[way] !== undefined && handler[way] !== null).length > 1) return undefined;
   const path = probePath(container.name, kind);
-  const at = (named: number | string): number | undefined =>
-    typeof named === 'number' ? named : container.ports?.find(({ name }) => name === named)?.containerPort;
+  const at = (named: number | string): number | undefined => {
+    const number =
+      typeof named === 'number' ? named : container.ports?.find(({ name }) => name === named)?.containerPort;
+    return number !== undefined && number >= 1 && number <= 65_535 ? number : undefined;
+  };
   if (httpGet !== undefined) {
     // Another host is not this pod.
     if (httpGet.host !== undefined && httpGet.host !== '') return undefined;
     const port = at(httpGet.port);
-    const by = httpGet.scheme?.toUpperCase() === 'HTTPS' ? 'https' : 'http';
-    return port === undefined ? undefined : { path, port, ask: { by, path: pathOf(httpGet.path) } };
+    const by = protocolOf(httpGet.scheme);
+    return port === undefined || by === undefined ? undefined : { path, port, ask: { by, path: pathOf(httpGet.path) } };
   }
   // kubelet does nothing for a hook of this kind.
   if (tcpSocket !== undefined && !isHook(kind)) {
@@ -81,9 +86,19 @@ function routeOf(container: Container, kind: ProbeKind, { httpGet, tcpSocket, gr
     const port = at(tcpSocket.port);
     return port === undefined ? undefined : { path, port, ask: { by: 'tcp' } };
   }
-  if (grpc !== undefined && !isHook(kind))
-    return { path, port: grpc.port, ask: { by: 'grpc', service: grpc.service ?? '' } };
+  if (grpc !== undefined && !isHook(kind)) {
+    const port = at(grpc.port);
+    return port === undefined ? undefined : { path, port, ask: { by: 'grpc', service: grpc.service ?? '' } };
+  }
   return undefined;
+}
+
+/** Of which a handler has one. */
+const ways = ['exec', 'grpc', 'httpGet', 'sleep', 'tcpSocket'] as const;
+
+function protocolOf(scheme: string | undefined): 'http' | 'https' | undefined {
+  if (scheme === undefined || scheme === '' || scheme === 'HTTP') return 'http';
+  return scheme === 'HTTPS' ? 'https' : undefined;
 }
 
 function isHook(kind: ProbeKind): boolean {
