@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { chmod, mkdir, rename, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { build } from 'esbuild';
 
@@ -31,13 +31,22 @@ export async function buildOperator(directory: string = dist): Promise<string> {
 }
 
 /**
- * Bundles the plugin of kubectl, and resolves with the path of its file: an executable, wherever Node is. Apart from the operator, whose file would otherwise be
- * split to share parts with it.
+ * Bundles the plugin of kubectl, and resolves with the path of its file: an executable, which runs on the Node that has made it, since the one on the PATH may be too old. Apart from the
+ * operator, whose file would otherwise be split to share parts with it.
  */
 export async function buildPlugin(directory: string = join(dist, 'kubectl-mtls')): Promise<string> {
   const file = await bundle('kubectlMtls', directory);
-  await chmod(file, 0o755);
+  const text = await readFile(file, 'utf8');
+  const partial = `${file}.${process.pid}`;
+  await writeFile(partial, text.replace(/^#!.*/, `#!${interpreter(process.execPath)}`));
+  await chmod(partial, 0o755);
+  await rename(partial, file);
   return file;
+}
+
+/** The kernel takes one argument behind a blank, and cuts off what is long. */
+function interpreter(path: string): string {
+  return /^\S{1,120}$/.test(path) ? path : '/usr/bin/env node';
 }
 
 async function bundle(name: string, directory: string): Promise<string> {
