@@ -22,6 +22,11 @@ describe('the answer about the listener', () => {
     });
   });
 
+  test('is what was refused before anything was at work, which Envoy tells without a name', () => {
+    const refused = '{"configs":[{"name":"outbound"},{"error_state":{"details":"no such cluster"}}]}';
+    expect(parseInbound(refused)).toEqual({ active: undefined, waiting: undefined, refused: 'no such cluster' });
+  });
+
   test.each(['{}', '{"configs":[]}', '{"configs":[{"name":"outbound"}]}', '{"configs":[{"name":"inbound"}]}'])(
     'is that there is none: %s',
     (text) => {

@@ -16,7 +16,7 @@ export interface LoadedInbound {
     | undefined;
   /** Version of what waits to take its place, as it does for a certificate. */
   readonly waiting: string | undefined;
-  /** Why what came last was refused, in Envoy's words. */
+  /** Why what came last was refused, in Envoy's words: this listener, or another one that never was at work. */
   readonly refused: string | undefined;
 }
 
@@ -31,7 +31,8 @@ const dump = <T extends z.ZodType>(entry: T) => z.object({ configs: z.array(entr
 
 const listeners = dump(
   z.object({
-    name: z.string(),
+    // None where the listener was refused when it first came.
+    name: z.string().optional(),
     active_state: z
       .object({
         version_info: z.string().default(''),
@@ -46,7 +47,9 @@ const listeners = dump(
 
 /** @throws AnswerError */
 export function parseInbound(text: string): LoadedInbound {
-  const found = parse(listeners, text).configs.find(({ name }) => name === 'inbound');
+  const { configs } = parse(listeners, text);
+  const found = configs.find(({ name }) => name === 'inbound');
+  const nameless = configs.find(({ error_state: error, name }) => name === undefined && error !== undefined);
   const active = found?.active_state;
   return {
     active: active && {
@@ -55,7 +58,7 @@ export function parseInbound(text: string): LoadedInbound {
       chains: active.listener.filter_chains,
     },
     waiting: found?.warming_state?.version_info,
-    refused: found?.error_state?.details,
+    refused: (found?.error_state ?? nameless?.error_state)?.details,
   };
 }
 
