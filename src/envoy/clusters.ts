@@ -34,14 +34,17 @@ export function soleEndpoint(cluster: string, address: Message): Message {
   return { cluster_name: cluster, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] };
 }
 
+/** A field of a cluster that is spoken to by HTTP/1.1. @param common to all versions of HTTP. */
+export function overHttp1(common: Message): Message {
+  return httpOptions({ common_http_protocol_options: common, explicit_http_config: { http_protocol_options: {} } });
+}
+
 /** A field of a cluster that is spoken to by HTTP/2. */
 export function overHttp2(options: Message = {}): Message {
-  return {
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed(
-        'extensions.upstreams.http.v3.HttpProtocolOptions',
-        { explicit_http_config: { http2_protocol_options: options } },
-      ),
-    },
-  };
+  return httpOptions({ explicit_http_config: { http2_protocol_options: options } });
+}
+
+function httpOptions(options: Message): Message {
+  const name = 'extensions.upstreams.http.v3.HttpProtocolOptions';
+  return { typed_extension_protocol_options: { [`envoy.${name}`]: typed(name, options) } };
 }

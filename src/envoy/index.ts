@@ -9,6 +9,7 @@ export {
   loopbackSources,
   MESH_ALPN,
   MESH_SERVER_NAME,
+  probeSources,
   proxyPaths,
   proxyPorts,
   serverFirstName,

@@ -37,6 +37,12 @@ export function serverFirstName(port: number): string {
 /** Address from which the proxy opens connections to its own application, so that they are not redirected to it again. */
 export const loopbackSources = { ipv4: '127.0.0.6', ipv6: '::6' } as const;
 
+/**
+ * The same for what it asks on behalf of kubelet. Apart, as kubelet is apart from clients: MySQL takes a connect that says nothing for a failure, and after a hundred of them from one address
+ * lets nobody in who comes from there.
+ */
+export const probeSources = { ipv4: '127.0.0.7', ipv6: '::7' } as const;
+
 /** Files in the proxy's container. */
 export const proxyPaths = {
   /** The mounted Secret of the workload's certificate, with the output EnvoySDS. */

@@ -1,9 +1,9 @@
 /**
  * What the proxy answers kubelet on a port of its own: that it is ready, and how the application is. Pure. The listener comes with all others, so that its port is there when they are.
  */
-import { overHttp2, soleEndpoint } from './clusters.ts';
+import { overHttp1, overHttp2, soleEndpoint } from './clusters.ts';
 import { everyAddress, extension, type Message, type Resource, socketAddress, types } from './message.ts';
-import { loopbackSources, proxyPorts } from './names.ts';
+import { probeSources, proxyPorts } from './names.ts';
 
 /** What the proxy has to ask when kubelet asks it. */
 export interface ProbeRoute {
@@ -66,6 +66,8 @@ export function probeListener({ ipv6, routes }: Probes): Resource {
                     name: 'probes',
                     domains: ['*'],
                     routes: [{ match: { path: READY_PATH }, direct_response: { status: 200 } }, ...asked],
+                    // kubelet would follow it to this port, where there is no such path. Without it a redirection is an answer, as that to another host always is.
+                    response_headers_to_remove: ['location'],
                   },
                 ],
               },
@@ -96,7 +98,7 @@ function clusterOf({ port, ask }: ProbeRoute): string {
 function clusterFor(route: ProbeRoute, podAddress: string): Resource {
   const { port, ask } = route;
   const name = clusterOf(route);
-  const source = podAddress.includes(':') ? loopbackSources.ipv6 : loopbackSources.ipv4;
+  const source = podAddress.includes(':') ? probeSources.ipv6 : probeSources.ipv4;
   return {
     '@type': types.cluster,
     name,
@@ -112,10 +114,11 @@ function clusterFor(route: ProbeRoute, podAddress: string): Resource {
 function detailsOf(ask: ProbeRoute['ask']): Message {
   switch (ask.by) {
     case 'http':
-      return {};
+      return oneRequestEach;
     case 'https':
       // As kubelet does it: the certificate is not verified.
       return {
+        ...oneRequestEach,
         transport_socket: extension(
           'envoy.transport_sockets.tls',
           'extensions.transport_sockets.tls.v3.UpstreamTlsContext',
@@ -130,6 +133,12 @@ function detailsOf(ask: ProbeRoute['ask']): Message {
       };
   }
 }
+
+/**
+ * A connection each, as kubelet does it: the application may close one that is kept just when it is asked again, which would pass for a failure, and a server that takes one connection at a
+ * time would have no time for anybody else.
+ */
+const oneRequestEach: Message = overHttp1({ max_requests_per_connection: 1 });
 
 /** kubelet counts failures itself: what is told is what was found last. Without traffic Envoy would look each minute only. */
 const everySecond: Message = {

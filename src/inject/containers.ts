@@ -1,7 +1,7 @@
 /** What is added to a pod: pure. */
 import { hash } from 'node:crypto';
 import { LONGEST_OBJECT_NAME, SIDECAR_SECRET_PREFIX } from '../api/index.ts';
-import { bootstrap, loopbackSources, proxyPaths, proxyPorts, READY_PATH } from '../envoy/index.ts';
+import { bootstrap, loopbackSources, probeSources, proxyPaths, proxyPorts, READY_PATH } from '../envoy/index.ts';
 import type { Wishes } from './annotations.ts';
 import type { Container } from './pod.ts';
 import { PROXY_USER, redirectionRules } from './redirection.ts';
@@ -44,7 +44,9 @@ export function initContainer(settings: InjectionSettings, wishes: Wishes): Cont
 /**
  * Only where the pod has IPv6: the proxy's own address there has to be one of the pod's, unlike 127.0.0.6. It is read, since all files in /proc have the size 0.
  */
-const initScript = `if read -r _ 2>/dev/null </proc/net/if_inet6; then ip -6 address replace ${loopbackSources.ipv6}/128 dev lo; fi
+const initScript = `if read -r _ 2>/dev/null </proc/net/if_inet6; then
+  for address in ${loopbackSources.ipv6} ${probeSources.ipv6}; do ip -6 address replace $address/128 dev lo; done
+fi
 exec nft "$1"`;
 
 /** A native sidecar (KEP-753): starts before the application and ends after it, so that Jobs end and init containers have a network. */
@@ -68,8 +70,7 @@ export function proxyContainer(settings: InjectionSettings, wishes: Wishes): Con
       fieldVariable('POD_NAMESPACE', 'metadata.namespace'),
       fieldVariable('POD_UID', 'metadata.uid'),
     ],
-    ports: [{ name: 'mtls-probes', containerPort: proxyPorts.probes, protocol: 'TCP' }],
-    // The port is there when the proxy has its listeners: until then nothing else of the pod starts.
+    // It declares no port: that would pass for one of the application's, which has a mode. The port of probes is there when the proxy has its listeners: until then nothing else of the pod starts.
     startupProbe: {
       httpGet: { path: READY_PATH, port: proxyPorts.probes, scheme: 'HTTP' },
       periodSeconds: 1,

@@ -105,9 +105,11 @@ function isHook(kind: ProbeKind): boolean {
   return hookKinds.some((hook) => hook === kind);
 }
 
-function pathOf(path: string | undefined): string {
-  if (path === undefined || path === '') return '/';
-  return path.startsWith('/') ? path : `/${path}`;
+/** As kubelet asks for it: what has no place in a request is encoded, and a fragment is not sent. */
+function pathOf(path = ''): string {
+  const [sent = ''] = path.split('#');
+  const whole = sent.startsWith('/') ? sent : `/${sent}`;
+  return whole.toWellFormed().replaceAll(/(?:[^!-~]|["<>\\^`{|}])+/g, encodeURIComponent);
 }
 
 function mapHandlers(container: Container, map: (handler: Handler, kind: ProbeKind) => Handler): Container {

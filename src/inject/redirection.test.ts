@@ -17,6 +17,19 @@ describe('the rules', () => {
     expect(rules()).toContain('meta skuid 1337 return');
   });
 
+  test('let the proxy ask its own application from an address that no connection of a peer comes from: servers count failures by address', () => {
+    expect(rules()).toContain('oifname "lo" ip saddr { 127.0.0.6, 127.0.0.7 } return');
+    expect(rules()).toContain('oifname "lo" ip6 saddr { ::6, ::7 } return');
+  });
+
+  test('lead the pod to its own excluded port as they lead everybody else: past the proxy', () => {
+    const lines = rules({ inboundPortsExcluded: [9090] }).split('\n');
+    const past = lines.indexOf('    oifname "lo" meta skuid 1337 tcp dport { 9090 } return');
+    const toItself = lines.findIndex((line) => line.includes('oifname "lo" meta skuid 1337 ip daddr != 127.0.0.1'));
+    expect(past).toBeGreaterThan(0);
+    expect(past).toBeLessThan(toItself);
+  });
+
   test('leave out ports and ranges that are excluded, each once', () => {
     const found = rules({
       inboundPortsExcluded: [9090, 9090],

@@ -3,7 +3,7 @@
  * pod, or by a CNI plugin.
  */
 import { canonicalCidr } from '../api/index.ts';
-import { loopbackSources, proxyPorts } from '../envoy/index.ts';
+import { loopbackSources, probeSources, proxyPorts } from '../envoy/index.ts';
 
 /** Envoy's user and group: what it sends is not redirected to it again. */
 export const PROXY_USER = 1337;
@@ -22,13 +22,13 @@ export interface Redirection {
 /** @returns the text of a file for `nft -f`. Everything in it is a number or was parsed as a CIDR: nothing that a user wrote reaches nft as it is. */
 export function redirectionRules(redirection: Redirection): string {
   const { inboundPortsExcluded, outboundPortsExcluded, outboundRangesExcluded } = redirection;
-  const except = (ports: readonly number[]): string[] =>
-    ports.length === 0 ? [] : [`    tcp dport { ${[...new Set(ports.map(port))].join(', ')} } return`];
+  const except = (ports: readonly number[], of = ''): string[] =>
+    ports.length === 0 ? [] : [`    ${of}tcp dport { ${[...new Set(ports.map(port))].join(', ')} } return`];
   // A line each: nft takes no set of ranges that overlap.
   const ranges = outboundRangesExcluded
     .map(range)
     .map((text) => `    ${text.includes(':') ? 'ip6' : 'ip'} daddr ${text} return`);
-  const { ipv4, ipv6 } = loopbackSources;
+  const own = (family: 'ipv4' | 'ipv6'): string => `{ ${loopbackSources[family]}, ${probeSources[family]} }`;
   return [
     // Named before it is deleted: to delete what is not there is an error.
     `table inet ${TABLE}`,
@@ -44,8 +44,10 @@ export function redirectionRules(redirection: Redirection): string {
     '    type nat hook output priority -100; policy accept;',
     '    meta l4proto != tcp return',
     // From the proxy to its own application.
-    `    oifname "lo" ip saddr ${ipv4} return`,
-    `    oifname "lo" ip6 saddr ${ipv6} return`,
+    `    oifname "lo" ip saddr ${own('ipv4')} return`,
+    `    oifname "lo" ip6 saddr ${own('ipv6')} return`,
+    // From the application to a port of its own before which the proxy does not stand.
+    ...except(inboundPortsExcluded, `oifname "lo" meta skuid ${PROXY_USER} `),
     // From the application through the proxy to its own Service, and so to itself.
     `    oifname "lo" meta skuid ${PROXY_USER} ip daddr != 127.0.0.1 meta l4proto tcp redirect to :${proxyPorts.inbound}`,
     `    oifname "lo" meta skuid ${PROXY_USER} ip6 daddr != ::1 meta l4proto tcp redirect to :${proxyPorts.inbound}`,

@@ -32,8 +32,13 @@ function serve(port: number, greeting?: string) {
 }
 
 function answerHttp(request: IncomingMessage, response: ServerResponse): void {
-  response.statusCode = request.url === '/unwell' ? 500 : 200;
-  response.end(`asked for ${request.url}`);
+  const { socket, url } = request;
+  if (url === '/moved') {
+    response.writeHead(302, { location: '/elsewhere' }).end();
+    return;
+  }
+  response.statusCode = url === '/unwell' ? 500 : 200;
+  response.end(url === '/peer' ? `${socket.remoteAddress} ${socket.remotePort}` : `asked for ${url}`);
 }
 
 /** grpc.health.v1.Health/Check without a library: the service `shop` is serving, others are not. */

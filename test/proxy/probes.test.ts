@@ -12,6 +12,9 @@ const nobody = 7777;
 const routes: readonly ProbeRoute[] = [
   { path: '/probe/main/http', port: ports.http, ask: { by: 'http', path: '/live?full=1' } },
   { path: '/probe/main/unwell', port: ports.http, ask: { by: 'http', path: '/unwell' } },
+  { path: '/probe/main/moved', port: ports.http, ask: { by: 'http', path: '/moved' } },
+  { path: '/probe/main/peer', port: ports.http, ask: { by: 'http', path: '/peer' } },
+  { path: '/probe/main/peer-https', port: ports.https, ask: { by: 'https', path: '/peer' } },
   { path: '/probe/main/https', port: ports.https, ask: { by: 'https', path: '/ready' } },
   { path: '/probe/main/tcp', port: ports.serverFirst, ask: { by: 'tcp' } },
   { path: '/probe/main/tcp-nobody', port: nobody, ask: { by: 'tcp' } },
@@ -49,6 +52,24 @@ describe('kubelet', () => {
   test('is answered by the application, at the path that the pod names', async () => {
     expect(await ask('/probe/main/http')).toEqual({ status: 200, text: 'asked for /live?full=1' });
     expect(await ask('/probe/main/https')).toEqual({ status: 200, text: 'asked for /ready' });
+  });
+
+  test.each(['/probe/main/peer', '/probe/main/peer-https'])(
+    'is answered over a connection of its own each time, as without a proxy: one that is kept may end at any time, and blocks a server that takes one at a time (%s)',
+    async (path) => {
+      const [first, second] = [await ask(path), await ask(path)];
+      expect([first.status, second.status]).toEqual([200, 200]);
+      expect(second.text).not.toBe(first.text);
+    },
+  );
+
+  test('asks from an address that no peer comes from', async () => {
+    expect((await ask('/probe/main/peer')).text).toMatch(/^::ffff:127\.0\.0\.7 /);
+  });
+
+  test('takes a redirection for an answer: to follow it would lead to the port of the proxy, where there is no such path', async () => {
+    const answer = await fetch(`http://${pod.ipv4}:${proxyPorts.probes}/probe/main/moved`, { redirect: 'manual' });
+    expect([answer.status, answer.headers.get('location')]).toEqual([302, null]);
   });
 
   test.each([

@@ -134,7 +134,7 @@ describe('an injected pod', () => {
 
   test('is asked by kubelet through its proxy whether it is ready', async () => {
     expect((await pods.get('web')).readinessProbe).toMatchObject({ httpGet: { port: proxyPorts.probes } });
-    expect(await pods.kubectl('logs', 'web', '-c', 'main')).toContain('GET /well from 127.0.0.6\n');
+    expect(await pods.kubectl('logs', 'web', '-c', 'main')).toContain('GET /well from 127.0.0.7\n');
   });
 
   test('is ready by TCP, too', async () => {

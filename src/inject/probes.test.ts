@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import { pod } from './builders.fixture.ts';
+import { probeRoutes, rewriteProbes } from './probes.ts';
+
+test.each([
+  ['', '/'],
+  ['live', '/live'],
+  ['/a b', '/a%20b'],
+  ['/caf\u00e9?q=\u00fc', '/caf%C3%A9?q=%C3%BC'],
+  ['/a\nb', '/a%0Ab'],
+  ['/{a}', '/%7Ba%7D'],
+  ['/\ud800', '/%EF%BF%BD'],
+  ['/well#part', '/well'],
+  ['/a%20b?c=d&e=~f', '/a%20b?c=d&e=~f'],
+])(
+  'a probe of the path %j asks for %s, as kubelet would: Envoy refuses a path that it cannot send, and all listeners with it',
+  (path, asked) => {
+    const [container] = pod({ containers: [{ name: 'main', livenessProbe: { httpGet: { path, port: 80 } } }] }).spec
+      .containers;
+    if (container === undefined) throw new Error('there is no container');
+    const { originals } = rewriteProbes(container);
+    expect(probeRoutes([container], originals)).toMatchObject([{ ask: { path: asked } }]);
+  },
+);
