@@ -1,22 +1,13 @@
 /** What people write on a pod for its proxy. Pure; a value that cannot be read is refused by name, never passed over. */
 import { annotations, canonicalCidr } from '../api/index.ts';
+import { AnnotationError } from './annotationError.ts';
+import { type ProxyResources, readResources } from './proxyResources.ts';
 import type { Redirection } from './redirection.ts';
 
 export interface Wishes extends Redirection {
   /** Container ports whose servers speak first, by number or name. */
   readonly serverFirst: readonly (number | string)[];
   readonly resources: ProxyResources;
-}
-
-/** Quantities as Kubernetes has them. */
-export interface ProxyResources {
-  readonly requests: Readonly<Record<string, string>>;
-  readonly limits: Readonly<Record<string, string>>;
-}
-
-/** An annotation that is wrong: which, and what to write. */
-export class AnnotationError extends Error {
-  override readonly name = 'AnnotationError';
 }
 
 /** @param defaults of the installation. */
@@ -34,14 +25,6 @@ export function readWishes(
         if (value !== undefined) return value;
         throw new AnnotationError(`annotation ${key} has ${JSON.stringify(word.slice(0, 100))}: ${advice}`);
       });
-  const quantity = (key: string, of: string, fallback: Readonly<Record<string, string>>): Record<string, string> => {
-    const value = found[key] ?? fallback[of];
-    if (value === undefined) return {};
-    if (QUANTITY.test(value)) return { [of]: value };
-    throw new AnnotationError(
-      `annotation ${key} is ${JSON.stringify(value.slice(0, 100))}: write a quantity, as in 100m or 128Mi`,
-    );
-  };
   const ports = 'write numbers of ports, as in 8080,9090';
   return {
     inboundPortsExcluded: list(annotations.excludeInboundPorts, portNumber, ports),
@@ -52,21 +35,9 @@ export function readWishes(
       (word) => portNumber(word) ?? portName(word),
       'write numbers or names of container ports, as in 3306,smtp',
     ),
-    resources: {
-      requests: {
-        ...quantity(annotations.proxyCpuRequest, 'cpu', defaults.requests),
-        ...quantity(annotations.proxyMemoryRequest, 'memory', defaults.requests),
-      },
-      limits: {
-        ...quantity(annotations.proxyCpuLimit, 'cpu', defaults.limits),
-        ...quantity(annotations.proxyMemoryLimit, 'memory', defaults.limits),
-      },
-    },
+    resources: readResources(found, defaults),
   };
 }
-
-/** Positive, in the forms that people write; the API server judges it again. */
-const QUANTITY = /^(?!0+(\.0*)?\D*$)[0-9]{1,15}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$/;
 
 function portNumber(word: string): number | undefined {
   const value = Number(word);

@@ -128,7 +128,7 @@ describe('a pod with a sidecar', () => {
     );
     expect(injected(of).spec.initContainers?.[1]?.['resources']).toEqual({
       requests: { cpu: '50m', memory: '1.5Gi' },
-      limits: { cpu: '2', memory: '256Mi' },
+      limits: { cpu: '2', memory: '1.5Gi' },
     });
   });
 
@@ -173,6 +173,12 @@ describe('a pod with a sidecar', () => {
       { annotations: { [annotations.serverFirstPorts]: 'mysql,2525' } },
     );
     expect(recordOf(injected(of, shop, ['smtp', 'unknown', 21]))?.serverFirst).toEqual([21, 25, 2525, 3306]);
+  });
+
+  test('takes the name of a port as Services do: for that of a container, before that of a sidecar', () => {
+    const smtp = (containerPort: number) => ({ name: 'a', ports: [{ containerPort, name: 'smtp' }] });
+    const of = pod({ containers: [smtp(25)], initContainers: [{ ...smtp(2525), name: 'b', restartPolicy: 'Always' }] });
+    expect(recordOf(injected(of, shop, ['smtp']))?.serverFirst).toEqual([25]);
   });
 });
 
@@ -257,6 +263,12 @@ describe('refused', () => {
       'enforces Pod Security baseline, which refuses NET_ADMIN',
     ],
     ['where Pod Security is restricted', pod(), secured('restricted'), 'enforces Pod Security restricted'],
+    [
+      'with a label that says neither',
+      pod({}, { labels: { [labels.injection]: 'false' } }),
+      shop,
+      'label mtls-operator.io/injection is "false": write enabled or disabled',
+    ],
     [
       'with a container of the proxy’s user',
       pod({ containers: [{ name: 'main', securityContext: { runAsUser: 1337 } }] }),

@@ -58,11 +58,11 @@ export function parsePod(object: unknown): Pod {
   return podSchema.parse(object);
 }
 
-/** TCP ports that a pod declares. */
+/** TCP ports that a pod declares. In the order in which Services look for a name. */
 export function tcpPorts({
   spec,
 }: Pod): { readonly container: string; readonly number: number; readonly name: string | undefined }[] {
-  return [...(spec.initContainers ?? []), ...spec.containers].flatMap(({ name: of, ports = [] }) =>
+  return [...spec.containers, ...(spec.initContainers ?? [])].flatMap(({ name: of, ports = [] }) =>
     ports.flatMap(({ containerPort: number, name, protocol = 'TCP' }) =>
       protocol === 'TCP' ? [{ container: of, number, name }] : [],
     ),

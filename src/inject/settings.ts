@@ -1,5 +1,5 @@
-import type { ProxyResources } from './annotations.ts';
 import type { MeshScope } from './asked.ts';
+import type { ProxyResources } from './proxyResources.ts';
 
 /** What an installation says about sidecars. */
 export interface InjectionSettings extends MeshScope {
