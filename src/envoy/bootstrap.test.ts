@@ -41,3 +41,11 @@ test.each([
 ])('proxy-api is found by %s', (_, host, type) => {
   expect(JSON.stringify(bootstrap({ ...options, proxyApi: { ...proxyApi, host } }))).toContain(`"type":"${type}"`);
 });
+
+test('proxy-api is dialled at an address where one is given, and is who it is by its name all the same', () => {
+  const { clusters } = Object(bootstrap({ ...options, proxyApi: { ...proxyApi, address: '10.96.0.12' } }))[
+    'static_resources'
+  ];
+  expect(clusters[0]).toMatchObject({ type: 'STATIC', transport_socket: { typed_config: { sni: proxyApi.host } } });
+  expect(JSON.stringify(clusters[0].load_assignment)).toContain('"address":"10.96.0.12"');
+});

@@ -15,6 +15,8 @@ export interface Bootstrap {
   readonly proxyApi: {
     /** DNS name or address of the Service. */
     readonly host: string;
+    /** Where it is dialled; left out: where the host is found. */
+    readonly address?: string | undefined;
     readonly port: number;
     readonly spiffeId: string;
   };
@@ -61,15 +63,16 @@ export function bootstrap({ node, proxyApi }: Bootstrap): Message {
   };
 }
 
-function proxyApiCluster({ host, port, spiffeId }: Bootstrap['proxyApi']): Message {
+function proxyApiCluster({ address, host, port, spiffeId }: Bootstrap['proxyApi']): Message {
+  const dialled = address ?? host;
   return {
     name: clusterNames.proxyApi,
     // Envoy does not begin before a name is resolved.
-    type: isIP(host) === 0 ? 'STRICT_DNS' : 'STATIC',
+    type: isIP(dialled) === 0 ? 'STRICT_DNS' : 'STATIC',
     connect_timeout: '5s',
     // A replica that vanished without a word must not keep a proxy waiting.
     ...overHttp2({ connection_keepalive: { interval: '30s', timeout: '5s' } }),
-    load_assignment: soleEndpoint(clusterNames.proxyApi, socketAddress(host, port)),
+    load_assignment: soleEndpoint(clusterNames.proxyApi, socketAddress(dialled, port)),
     transport_socket: clientTls({ peer: { exact: spiffeId }, serverName: host, alpn: 'h2' }),
   };
 }

@@ -50,8 +50,10 @@ fi
 exec nft "$1"`;
 
 /** A native sidecar (KEP-753): starts before the application and ends after it, so that Jobs end and init containers have a network. */
-export function proxyContainer(settings: InjectionSettings, wishes: Wishes): Container {
-  const { proxyImage, proxyApi, drainSeconds } = settings;
+export function proxyContainer(settings: InjectionSettings, wishes: Wishes, dnsPolicy?: string): Container {
+  const { proxyImage, drainSeconds } = settings;
+  const { address, ...byName } = settings.proxyApi;
+  const proxyApi = dnsPolicy !== undefined && OF_ITS_OWN.has(dnsPolicy) ? { ...byName, address } : byName;
   const start = JSON.stringify(bootstrap({ proxyApi }));
   return {
     name: containerNames.proxy,
@@ -100,6 +102,9 @@ function resourcesOf({ resources: { limits, requests } }: Wishes): object {
     ...(Object.keys(limits).length === 0 ? {} : { limits }),
   };
 }
+
+/** Policies by which a pod asks other servers than the cluster's, which do not know Services. */
+const OF_ITS_OWN: ReadonlySet<string> = new Set(['Default', 'None']);
 
 export function proxyVolumes(serviceAccount: string): { readonly name: string; readonly [field: string]: unknown }[] {
   return [

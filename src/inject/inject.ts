@@ -129,7 +129,11 @@ function withOurParts(pod: Pod, wishes: Wishes, settings: InjectionSettings, byS
     spec: {
       ...spec,
       containers,
-      initContainers: [initContainer(settings, wishes), proxyContainer(settings, wishes), ...initContainers],
+      initContainers: [
+        initContainer(settings, wishes),
+        proxyContainer(settings, wishes, spec.dnsPolicy),
+        ...initContainers,
+      ],
       volumes: [...(spec.volumes ?? []), ...proxyVolumes(spec.serviceAccountName ?? 'default')],
     },
   };

@@ -47,6 +47,7 @@ const podSchema = z.looseObject({
     volumes: z.array(z.looseObject({ name: z.string() })).optional(),
     serviceAccountName: z.string().optional(),
     hostNetwork: z.boolean().optional(),
+    dnsPolicy: z.string().optional(),
     os: z.looseObject({ name: z.string() }).optional(),
     securityContext: z.looseObject({ runAsUser: z.int().optional() }).optional(),
   }),

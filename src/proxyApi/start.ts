@@ -182,13 +182,21 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
     more: [reports.method],
   });
   const xds = server;
+  const serviceKey = `${options.namespace}/${options.host.split('.')[0]}`;
   const webhook = await serveWebhook({
     port: options.webhookPort,
     certificate: { key: identity.key, cert: identity.chain },
     settings: {
       ...options.injection,
       operatorNamespace: options.namespace,
-      proxyApi: { host: options.host, port: options.servicePort, spiffeId },
+      proxyApi: {
+        host: options.host,
+        port: options.servicePort,
+        spiffeId,
+        get address() {
+          return stores.services.get(serviceKey)?.clusterIPs[0];
+        },
+      },
     },
     namespaceOf: async (name) => {
       const known = stores.namespaces.get(name) ?? (await askForNamespace(name));
