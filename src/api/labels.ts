@@ -77,7 +77,7 @@ export const annotations = {
   proxyMemoryLimit: key('proxy-memory-limit'),
 
   // Written by the webhook on a pod.
-  /** What injection has done: probes as they were, and which ports speak first (JSON). Proxies are rendered from it. */
+  /** What injection has done: probes as they were, which ports speak first, and which are excluded (JSON). Proxies are rendered from it. */
   injected: key('injected'),
 
   // Written by the operator on a CertificateAuthority.

@@ -33,11 +33,14 @@ export interface PatchOperation {
   readonly value: unknown;
 }
 
-/** What stands in the annotation `injected`. */
+/** What stands in the annotation `injected`: what was set up when the pod was made, and stays so while it runs, whatever becomes of annotations by which people asked for it. */
 const recordSchema = z.object({
   serverFirst: z.array(z.int().min(1).max(65_535)),
+  inboundExcluded: z.array(z.int().min(1).max(65_535)).default([]),
   probes: z.record(z.string(), z.looseObject({})),
 });
+
+export type InjectionRecord = Readonly<z.output<typeof recordSchema>>;
 
 export function inject(
   pod: Pod,
@@ -122,7 +125,7 @@ function withOurParts(pod: Pod, wishes: Wishes, settings: InjectionSettings, byS
   const containers = spec.containers.map(rewrite);
   const initContainers = (spec.initContainers ?? []).map(rewrite);
   const serverFirst = resolvePorts(pod, wishes.serverFirst, byService);
-  const record = JSON.stringify({ serverFirst, probes: originals });
+  const record = JSON.stringify({ serverFirst, inboundExcluded: wishes.inboundPortsExcluded, probes: originals });
   return {
     ...pod,
     metadata: { ...metadata, annotations: { ...metadata.annotations, [annotations.injected]: record } },
@@ -184,9 +187,7 @@ function withoutOurParts(pod: Pod): Pod {
 }
 
 /** What injection wrote on the pod; undefined: it was not injected, or somebody has written something else. */
-export function recordOf(
-  pod: Pod,
-): { readonly serverFirst: readonly number[]; readonly probes: Originals } | undefined {
+export function recordOf(pod: Pod): InjectionRecord | undefined {
   const text = pod.metadata.annotations?.[annotations.injected];
   if (text === undefined) return undefined;
   try {

@@ -116,6 +116,15 @@ describe('a sidecar', () => {
     ]);
   });
 
+  test('stands before the ports that it was made to stand before, whatever its annotations say later', () => {
+    const object = injected({ containers: [container] }, wishes);
+    const metadata = asRecord(object['metadata']);
+    const changed = { ...asRecord(metadata['annotations']), [annotations.excludeInboundPorts]: '8080' };
+    expect(meshPodOf({ ...object, metadata: { ...metadata, annotations: changed } })?.sidecar?.inboundExcluded).toEqual(
+      [9090, 9091],
+    );
+  });
+
   test('runs when its container does', () => {
     const statusOf = (state: object) => ({
       initContainerStatuses: [{ name: 'mtls-init' }, { name: 'mtls-proxy', state }],
