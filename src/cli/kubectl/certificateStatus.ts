@@ -1,10 +1,11 @@
 /** What the command line wants to know of a WorkloadCertificate. Pure: whatever stands there, it is read as far as it goes. */
 import { findCondition, workloadCertificateStatusSchema } from '../../api/index.ts';
-import { property, stringAt, stringMap } from '../../kube/index.ts';
+import { property, stringAt } from '../../kube/index.ts';
 
 export interface CertificateStatus {
   readonly namespace: string;
   readonly name: string;
+  readonly secretName: string | undefined;
   readonly account: string | undefined;
   readonly dnsNames: readonly string[];
   readonly ready: boolean;
@@ -29,7 +30,8 @@ export function readCertificate(object: unknown): CertificateStatus | undefined 
   return {
     namespace,
     name,
-    account: stringMap(spec)['serviceAccountName'],
+    secretName: stringAt(spec, 'secretName'),
+    account: stringAt(spec, 'serviceAccountName'),
     dnsNames: strings(property(spec, 'dnsNames')),
     ready: condition?.status === 'True',
     reason: condition?.reason,

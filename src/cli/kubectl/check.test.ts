@@ -65,6 +65,14 @@ describe('what may not be read', () => {
     expect(findings.find(({ check }) => check === 'Webhook')?.result).toBe('ok');
   });
 
+  test('is named once by a check that needs it several times', () => {
+    const missing = 'get customresourcedefinitions.apiextensions.k8s.io';
+    const definitions = ['one', 'two'].map((name) => ({ name, found: { missing } }));
+    expect(
+      checked({ definitions }).findings.filter(({ missingPermission }) => missingPermission === missing),
+    ).toHaveLength(1);
+  });
+
   test.each<[string, Partial<CheckFacts>, number]>([
     ['everything was read and is sound', {}, 0],
     ['there are warnings', { lease: { value: lease(5) }, pods: { value: [pod('web', { image: 'old' })] } }, 0],

@@ -31,7 +31,7 @@ export interface CheckReport {
 }
 
 export function checkInstallation(facts: CheckFacts): CheckReport {
-  const findings = [
+  const findings = distinct([
     ...judgeKinds(facts),
     ...judgeAdmission(facts),
     ...judgeController(facts),
@@ -40,10 +40,15 @@ export function checkInstallation(facts: CheckFacts): CheckReport {
     ...(isMeshWanted(facts)
       ? judgeMesh(facts)
       : [ok('Mesh', 'not enabled, and nobody asks for it: certificates only')]),
-  ];
+  ]);
   const { operatorNamespace, version } = facts;
   const result = (['error', 'warning'] as const).find((worst) => findings.some((one) => one.result === worst)) ?? 'ok';
   return { version, operatorNamespace, result, findings };
+}
+
+/** What is missing for several objects is said of each of them. */
+function distinct(findings: readonly Finding[]): readonly Finding[] {
+  return [...new Map(findings.map((one) => [JSON.stringify(one), one])).values()];
 }
 
 /** 1 where there is an error; else refused where something may not be looked at, since it is not known to be sound. */

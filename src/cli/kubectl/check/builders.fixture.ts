@@ -101,6 +101,7 @@ export function authority(
 export function certificate(name: string, namespace: string, more: Partial<CertificateStatus> = {}): CertificateStatus {
   const times = { notBefore: NOW - 8 * HOUR, renewal: NOW + 8 * HOUR, notAfter: NOW + 16 * HOUR };
   const about = {
+    secretName: name,
     account: 'default',
     dnsNames: [],
     ready: true,

@@ -14,6 +14,11 @@ describe('of namespaces and their pods it tells', () => {
       [/^error Namespaces namespace\/shop: .*Pod Security baseline/],
     ],
     [
+      'one whose label says neither',
+      () => ({ namespaces: { value: [namespace('shop', { 'mtls-operator.io/injection': 'true' })] } }),
+      [/^warning Namespaces namespace\/shop: its label mtls-operator.io\/injection is "true", which says neither/],
+    ],
+    [
       'nothing of one that lets them in',
       () => ({ namespaces: { value: [namespace('shop', level('privileged'))] } }),
       [],

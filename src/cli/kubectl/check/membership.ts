@@ -1,5 +1,5 @@
 /** Namespaces that ask for the mesh, and pods in them that are not part of it. Pure. */
-import { labels } from '../../../api/index.ts';
+import { injectionValues, labels } from '../../../api/index.ts';
 import { withoutRoom } from '../../../inject/index.ts';
 import { workloadText } from '../sidecarPod.ts';
 import { counted, some } from '../table.ts';
@@ -8,6 +8,7 @@ import type { CheckFacts, PodFacts } from './facts.ts';
 import { error, type Finding, ok, unless, warning, whenRead } from './finding.ts';
 import { byWorkload, restartAdvice, whereOf } from './sidecars.ts';
 
+const { disabled, enabled } = injectionValues;
 const ENFORCE = 'pod-security.kubernetes.io/enforce';
 
 /** The level of Pod Security that keeps the init container out; undefined: none does. */
@@ -26,7 +27,13 @@ export function judgeNamespaces({ namespaces }: CheckFacts, injector: Injector):
       const advice = `kubectl label namespace ${name} --overwrite ${ENFORCE}=privileged, or take away its label ${labels.injection}`;
       return [error('Namespaces', { object: `namespace/${name}` }, message, advice)];
     });
-    return unless(findings, ok('Namespaces', `${counted(asking.length, 'namespace')} in the mesh`));
+    const unclear = all.flatMap(({ deleting, labels: { [labels.injection]: said }, name }) => {
+      if (said === undefined || said === enabled || said === disabled || deleting) return [];
+      const message = `its label ${labels.injection} is ${JSON.stringify(said)}, which says neither ${enabled} nor ${disabled}: it is as if it were not there`;
+      const advice = `kubectl label namespace ${name} --overwrite ${labels.injection}=${enabled}, or =${disabled}`;
+      return [warning('Namespaces', { object: `namespace/${name}` }, message, advice)];
+    });
+    return unless([...findings, ...unclear], ok('Namespaces', `${counted(asking.length, 'namespace')} in the mesh`));
   });
 }
 

@@ -46,6 +46,18 @@ describe('of sidecars it tells', () => {
       [/^error SidecarCertificates workloadcertificate\/mtls-proxy-default: it is not there, and the sidecars of web/],
     ],
     [
+      'one of somebody’s own by which sidecars cannot go, though it is issued',
+      () => own({ secretName: 'mine' }),
+      [
+        /^error SidecarCertificates .*its secretName is "mine", and the sidecars of web wait for the Secret mtls-proxy-default/,
+      ],
+    ],
+    [
+      'one of another account',
+      () => own({ account: undefined }),
+      [/^error SidecarCertificates .*it is for no service account, and the sidecars of web need it for "default"/],
+    ],
+    [
       'one that was never issued',
       () => own({ notAfter: undefined, ready: false, reason: 'NotPermitted' }),
       [/^error SidecarCertificates .*none has been issued: NotPermitted: said/],

@@ -61,14 +61,33 @@ export function judgeCertificates({ certificates, now, pods }: CheckFacts): read
       const findings = [...users].flatMap(([key, its]) => {
         const [namespace = '', name = ''] = key.split('/');
         const where = { object: `workloadcertificate/${name}`, namespace };
-        return judgeCertificate(byName.get(key), where, some(its.map((pod) => pod.name)), now);
+        const [{ account } = { account: '' }] = its;
+        return judgeCertificate(byName.get(key), where, { name, account, pods: some(its.map((pod) => pod.name)) }, now);
       });
       return unless(findings, ok('SidecarCertificates', `${counted(users.size, 'certificate')}, none near its end`));
     }),
   );
 }
 
-function judgeCertificate(found: CertificateStatus | undefined, where: Where, pods: string, now: number): Finding[] {
+/** Of a certificate. */
+interface Users {
+  /** Of the object, and of the Secret that their sidecars mount. */
+  readonly name: string;
+  readonly account: string;
+  readonly pods: string;
+}
+
+/** Somebody's own, in place of that which the operator would have made: why it does not do. */
+function misfit({ account, secretName }: CertificateStatus, users: Users): string | undefined {
+  if (secretName !== users.name)
+    return `its secretName is ${JSON.stringify(secretName)}, and the sidecars of ${users.pods} wait for the Secret ${users.name}`;
+  if (account === users.account) return undefined;
+  const whose = account === undefined ? 'no service account' : `service account ${JSON.stringify(account)}`;
+  return `it is for ${whose}, and the sidecars of ${users.pods} need it for ${JSON.stringify(users.account)}`;
+}
+
+function judgeCertificate(found: CertificateStatus | undefined, where: Where, users: Users, now: number): Finding[] {
+  const { pods } = users;
   const look = `kubectl describe ${where.object} -n ${where.namespace}`;
   if (found === undefined)
     return [
@@ -78,6 +97,11 @@ function judgeCertificate(found: CertificateStatus | undefined, where: Where, po
         `it is not there, and the sidecars of ${pods} need it`,
         'see that an operator leads, with --mesh, and what it logs',
       ),
+    ];
+  const problem = misfit(found, users);
+  if (problem !== undefined)
+    return [
+      error('SidecarCertificates', where, problem, 'put it right, or delete it: then the operator makes its own'),
     ];
   const { message = '', notAfter, notBefore, ready, reason = 'nobody has looked at it yet', renewal } = found;
   if (notAfter === undefined)
