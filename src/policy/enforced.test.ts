@@ -2,11 +2,20 @@ import { expect, test } from 'vitest';
 import { describeEnforcement } from './enforced.ts';
 import type { PolicyProxies } from './enforcement.ts';
 
-const all: PolicyProxies = { sidecars: 3, total: 3, acknowledged: 3, enforced: 3, lagging: [], refused: [] };
+const all: PolicyProxies = {
+  policy: 'a 1',
+  sidecars: 3,
+  total: 3,
+  acknowledged: 3,
+  enforced: 3,
+  lagging: [],
+  refused: [],
+};
 const lagging = { ...all, acknowledged: 2, enforced: 1, lagging: ['shop/a'] };
 
 test.each<[string, Parameters<typeof describeEnforcement>, string, string]>([
   ['nobody tells sidecars anything', [undefined, false, 3], 'False NoSidecars', 'installed without sidecars'],
+  ['nobody has been told of what it says now', ['before', false, 3], 'False Switching', 'about to be told'],
   ['no pod has a sidecar', ['none', false, 3], 'False NoSidecars', 'no pod for which it decides has a sidecar'],
   ['another policy is heard', [all, true, undefined], 'False Overruled', 'not heard'],
   [

@@ -12,12 +12,13 @@ const notEnforced: Verdict = {
 };
 
 /**
- * @param proxies undefined: nobody tells any what to do. 'none': none has to act by it.
+ * @param proxies undefined: nobody tells any what to do. 'none': none has to act by it. 'before': it is not known yet who has to, by what the
+ * policy says now.
  * @param unheard another policy is heard in its place.
  * @param pods for which it decides; undefined: not known.
  */
 export function describeEnforcement(
-  proxies: PolicyProxies | 'none' | undefined,
+  proxies: PolicyProxies | 'before' | 'none' | undefined,
   unheard: boolean,
   pods: number | undefined,
 ): Verdict {
@@ -29,6 +30,7 @@ export function describeEnforcement(
     message,
   });
   if (unheard) return say('Overruled', 'the policy is not heard');
+  if (proxies === 'before') return say('Switching', 'the policy has just changed: sidecars are about to be told');
   if (proxies === 'none' || proxies.sidecars === 0) {
     return say(
       'NoSidecars',

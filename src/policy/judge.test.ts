@@ -123,6 +123,17 @@ describe('what is said of a policy', () => {
       [{ namespace: MESH, minimum: 'Strict', ports: { '8080': 'Disabled' } }],
       fine,
     ],
+    ['of the mesh that is nothing but a minimum', [{ namespace: MESH, minimum: 'Strict' }], fine],
+    [
+      'of the mesh whose minimum is below what all others say',
+      [{ namespace: MESH, minimum: 'Permissive' }, { mode: 'Strict' }],
+      { ...fine, Effective: 'False DecidesNothing' },
+    ],
+    [
+      'about a port that nobody declares and that may be there, beside a narrower one',
+      [{ ports: { '9999': 'Permissive' } }, { name: 'web', app: 'web', ports: { '8080': 'Strict' } }],
+      { ...fine, PortNotFound: 'True NotDeclared' },
+    ],
     [
       'with a minimum for a namespace',
       [{ mode: 'Strict', minimum: 'Permissive' }],
@@ -168,6 +179,29 @@ describe('what is said of a policy', () => {
     );
     const over = judge({ ...of, guarded: false, exceptionsUntil: [NOW] }, { ...sight, proxies: 'none' });
     expect(told(over)).not.toHaveProperty('NotActedUpon');
+  });
+
+  test('that has just changed: nothing that was counted before tells of what it says now', () => {
+    const index = new EffectiveIndex(MESH);
+    const of = policy({ mode: 'Strict', generation: 2 });
+    index.setPod('shop/0', web);
+    index.setPolicy(of);
+    const counts = { sidecars: 1, total: 1, acknowledged: 1, enforced: 1, lagging: [], refused: [] };
+    const counted = (version: string): Judgement =>
+      judge(of, {
+        meshNamespace: MESH,
+        scope: 'Namespace',
+        wide: [of],
+        mesh: [],
+        pods: [...index.classes(NOW, 'shop')],
+        meant: () => undefined,
+        proxies: { policy: version, ...counts },
+        now: NOW,
+      });
+    expect(told(counted(policy({ mode: 'Permissive' }).version))).toMatchObject({ Enforced: 'False Switching' });
+    expect(counted(policy({ mode: 'Permissive' }).version).effective).not.toHaveProperty('proxies');
+    expect(told(counted(of.version))).toMatchObject({ Enforced: 'True Enforced' });
+    expect(counted(of.version).effective).toMatchObject({ proxies: { total: 1, acknowledged: 1, enforced: 1 } });
   });
 
   test('whose pods are nobody’s to see', () => {

@@ -4,7 +4,7 @@
  */
 import { type ConditionStatus, iso, type Mode, type MTLSPolicyStatus, type Scope } from '../api/index.ts';
 import { decideMode, type Heard } from './effective.ts';
-import type { Answers, PodClass } from './effectiveIndex.ts';
+import { type Answers, decidersIn, type PodClass } from './effectiveIndex.ts';
 import { describeEnforcement } from './enforced.ts';
 import type { PolicyProxies } from './enforcement.ts';
 import { nameOfRule, type Policy, type PortRule } from './policy.ts';
@@ -116,13 +116,16 @@ export function judge(policy: Policy, sight: Sight): Judgement {
     mesh: scope === 'Mesh' ? policy : mesh[0],
   };
   const pods = selected
-    ?.filter(([, answers]) => [...answers.ports, answers.others].some(({ by }) => by?.policy === policy))
+    ?.filter(([, answers]) => decidersIn(answers).has(policy))
     .reduce((sum, [of]) => sum + of.pods, 0);
+  // Counted by what it said before, they may all act by that.
+  const proxies =
+    typeof sight.proxies === 'object' && sight.proxies.policy !== policy.version ? 'before' : sight.proxies;
   const others = new Set(instead.flatMap((one) => one?.key ?? []));
   const verdicts = [
     accepted(policy, scope, unheard ? others : new Set()),
     unheard ? ineffective(others) : effect(policy, scope, selected, pods),
-    describeEnforcement(sight.proxies, unheard, pods),
+    describeEnforcement(proxies, unheard, pods),
     ...(!unheard && others.size > 0 ? [partlyOverruled(others)] : []),
     ...(unheard ? [] : belowMinimum(policy, heard, now)),
     ...minimumIgnored(policy, sight),
@@ -141,7 +144,7 @@ export function judge(policy: Policy, sight: Sight): Judgement {
       ...(unheard ? {} : { mode: decideMode(heard, 0, [], now).mode }),
       ...(pods === undefined ? {} : { pods }),
       ...(next === Number.POSITIVE_INFINITY ? {} : { nextChange: iso(next) }),
-      ...(typeof sight.proxies === 'object' ? { proxies: countsOf(sight.proxies) } : {}),
+      ...(typeof proxies === 'object' ? { proxies: countsOf(proxies) } : {}),
     },
     again: Math.min(next, ...meshEnds),
   };

@@ -1,7 +1,7 @@
 /** Which sidecars act by which policy, counted for a namespace: pure. */
 import type { MTLSRolloutSpec } from '../api/index.ts';
 import type { MeshPod } from '../inventory/index.ts';
-import type { Answers, Enforcement, PolicyProxies } from '../policy/index.ts';
+import { type Answers, decidersIn, type Enforcement, type PolicyProxies } from '../policy/index.ts';
 import { switchKey } from './memory.ts';
 
 /** A pod with a sidecar. */
@@ -21,6 +21,7 @@ const MOST_NAMES = 5;
 const MOST_WORDS = 500;
 
 interface Counts {
+  policy: string | undefined;
   sidecars: number;
   total: number;
   acknowledged: number;
@@ -29,15 +30,15 @@ interface Counts {
   refused: { pod: string; error: string }[];
 }
 
-/** @returns what each policy comes to that decides the mode of some port of theirs. */
+/** @returns what each policy comes to by which some port of theirs is in its mode. */
 export function tally(pods: Iterable<TalliedPod>, spec: MTLSRolloutSpec): Tally {
   const workloads = new Map((spec.workloads ?? []).map((entry) => [switchKey(entry.kind, entry.name), entry]));
   const found = new Map<string, Counts>();
   for (const { acknowledged, answers, key, mesh, refusal } of pods) {
     const entry = workloads.get(switchKey(mesh.workload.kind, mesh.workload.name));
     const switches = entry === undefined ? [] : [entry, ...(entry.ports ?? [])];
-    for (const policy of decidersOf(answers)) {
-      const counts = found.get(policy) ?? none();
+    for (const { key: policy, version } of decidersIn(answers)) {
+      const counts = found.get(policy) ?? none(version);
       found.set(policy, counts);
       counts.sidecars += 1;
       if (mesh.sidecar?.running !== true) continue;
@@ -58,17 +59,19 @@ export function tally(pods: Iterable<TalliedPod>, spec: MTLSRolloutSpec): Tally 
   return found;
 }
 
-const none = (): Counts => ({ sidecars: 0, total: 0, acknowledged: 0, enforced: 0, lagging: [], refused: [] });
+const none = (policy: string | undefined): Counts => ({
+  policy,
+  sidecars: 0,
+  total: 0,
+  acknowledged: 0,
+  enforced: 0,
+  lagging: [],
+  refused: [],
+});
 
 function shorten(counts: Counts): void {
   counts.lagging = counts.lagging.sort().slice(0, MOST_NAMES);
   counts.refused = counts.refused.sort((a, b) => (a.pod < b.pod ? -1 : 1)).slice(0, MOST_NAMES);
-}
-
-function decidersOf({ named, others, ports }: Answers): ReadonlySet<string> {
-  const found = new Set<string>();
-  for (const { by } of [...ports, ...named.values(), others]) if (by !== undefined) found.add(by.policy.key);
-  return found;
 }
 
 /** It comes from a proxy and goes into a status: bounded, and on one line. */
@@ -96,10 +99,12 @@ export class Tallies implements Enforcement {
   }
 
   of(policy: string): PolicyProxies | undefined {
-    const sum = none();
+    let sum: Counts | undefined;
     for (const tallied of this.#byNamespace.values()) {
       const one = tallied.get(policy);
       if (one === undefined) continue;
+      sum ??= none(one.policy);
+      if (sum.policy !== one.policy) sum.policy = undefined;
       sum.sidecars += one.sidecars;
       sum.total += one.total;
       sum.acknowledged += one.acknowledged;
@@ -107,8 +112,7 @@ export class Tallies implements Enforcement {
       sum.lagging.push(...one.lagging);
       sum.refused.push(...one.refused);
     }
-    if (sum.sidecars === 0) return undefined;
-    shorten(sum);
+    if (sum !== undefined) shorten(sum);
     return sum;
   }
 }
