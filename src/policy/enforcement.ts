@@ -4,6 +4,8 @@ export interface PolicyProxies {
   readonly policy: string | undefined;
   /** Pods with a sidecar, running or not, for which the policy decides the mode of some port. */
   readonly sidecars: number;
+  /** The same, by namespace. */
+  readonly sidecarsIn: Readonly<Record<string, number>>;
   /** Of these, the sidecars that run and so have to know. */
   readonly total: number;
   readonly acknowledged: number;

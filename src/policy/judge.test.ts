@@ -34,6 +34,7 @@ function judged(
     mesh: index.mesh(),
     pods: pods === 'unknown' ? undefined : [...index.classes(NOW, namespace)],
     meant,
+    inMesh: () => true,
     proxies: undefined,
     now: NOW,
   });
@@ -163,6 +164,7 @@ describe('what is said of a policy', () => {
       mesh: [],
       pods: undefined,
       meant: () => undefined,
+      inMesh: () => true,
       now: NOW,
     };
     const withSidecars = judge(of, { ...sight, proxies: 'none' });
@@ -186,7 +188,15 @@ describe('what is said of a policy', () => {
     const of = policy({ mode: 'Strict', generation: 2 });
     index.setPod('shop/0', web);
     index.setPolicy(of);
-    const counts = { sidecars: 1, total: 1, acknowledged: 1, enforced: 1, lagging: [], refused: [] };
+    const counts = {
+      sidecars: 1,
+      sidecarsIn: { shop: 1 },
+      total: 1,
+      acknowledged: 1,
+      enforced: 1,
+      lagging: [],
+      refused: [],
+    };
     const counted = (version: string): Judgement =>
       judge(of, {
         meshNamespace: MESH,
@@ -195,6 +205,7 @@ describe('what is said of a policy', () => {
         mesh: [],
         pods: [...index.classes(NOW, 'shop')],
         meant: () => undefined,
+        inMesh: () => true,
         proxies: { policy: version, ...counts },
         now: NOW,
       });
@@ -202,6 +213,38 @@ describe('what is said of a policy', () => {
     expect(counted(policy({ mode: 'Permissive' }).version).effective).not.toHaveProperty('proxies');
     expect(told(counted(of.version))).toMatchObject({ Enforced: 'True Enforced' });
     expect(counted(of.version).effective).toMatchObject({ proxies: { total: 1, acknowledged: 1, enforced: 1 } });
+  });
+
+  test('of the mesh, which is enforced where sidecars are asked for, whatever runs elsewhere', () => {
+    const index = new EffectiveIndex(MESH);
+    const of = policy({ namespace: MESH, mode: 'Strict' });
+    for (const namespace of ['shop', 'elsewhere', MESH]) index.setPod(`${namespace}/0`, { ...web, namespace });
+    index.setPolicy(of);
+    const counts = {
+      policy: of.version,
+      sidecars: 1,
+      total: 1,
+      acknowledged: 1,
+      enforced: 1,
+      lagging: [],
+      refused: [],
+    };
+    const enforced = (sidecarsIn: Record<string, number>): string | undefined =>
+      told(
+        judge(of, {
+          meshNamespace: MESH,
+          scope: 'Mesh',
+          wide: [],
+          mesh: [of],
+          pods: [...index.classes(NOW)],
+          meant: () => undefined,
+          inMesh: (namespace) => namespace === 'shop',
+          proxies: { ...counts, sidecarsIn },
+          now: NOW,
+        }),
+      )['Enforced'];
+    expect(enforced({ shop: 1 })).toBe('True Enforced');
+    expect(enforced({ elsewhere: 1 })).toBe('False PodsWithoutSidecar');
   });
 
   test('whose pods are nobody’s to see', () => {
@@ -224,6 +267,7 @@ describe('what is said of a policy', () => {
       wide: [],
       mesh: [],
       meant: () => undefined,
+      inMesh: () => true,
       proxies: undefined,
       now: NOW,
     };

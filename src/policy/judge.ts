@@ -83,6 +83,8 @@ export interface Sight {
   readonly pods: readonly (readonly [PodClass, Answers])[] | undefined;
   /** The Service of a selected pod that has such a port. */
   readonly meant: (rule: PortRule) => MeantPort | undefined;
+  /** Whether pods of a namespace are to have sidecars. */
+  readonly inMesh: (namespace: string) => boolean;
   /** What its sidecars do; undefined: nobody tells any what to do. */
   readonly proxies: PolicyProxies | 'none' | undefined;
   readonly now: number;
@@ -115,9 +117,8 @@ export function judge(policy: Policy, sight: Sight): Judgement {
     namespace: scope === 'Mesh' ? undefined : scope === 'Namespace' ? policy : wide[0],
     mesh: scope === 'Mesh' ? policy : mesh[0],
   };
-  const pods = selected
-    ?.filter(([, answers]) => decidersIn(answers).has(policy))
-    .reduce((sum, [of]) => sum + of.pods, 0);
+  const deciding = selected?.filter(([, answers]) => decidersIn(answers).has(policy));
+  const pods = deciding?.reduce((sum, [of]) => sum + of.pods, 0);
   // Counted by what it said before, they may all act by that.
   const proxies =
     typeof sight.proxies === 'object' && sight.proxies.policy !== policy.version ? 'before' : sight.proxies;
@@ -125,7 +126,7 @@ export function judge(policy: Policy, sight: Sight): Judgement {
   const verdicts = [
     accepted(policy, scope, unheard ? others : new Set()),
     unheard ? ineffective(others) : effect(policy, scope, selected, pods),
-    describeEnforcement(proxies, unheard, pods),
+    describeEnforcement(proxies, unheard, typeof proxies === 'object' ? bareIn(deciding ?? [], proxies, sight) : []),
     ...(!unheard && others.size > 0 ? [partlyOverruled(others)] : []),
     ...(unheard ? [] : belowMinimum(policy, heard, now)),
     ...minimumIgnored(policy, sight),
@@ -151,6 +152,19 @@ export function judge(policy: Policy, sight: Sight): Judgement {
 }
 
 const countsOf = ({ acknowledged, enforced, total }: PolicyProxies) => ({ total, acknowledged, enforced });
+
+/**
+ * Namespaces in which some of these pods have no sidecar. A policy for the whole mesh is for whoever is to be in it: what runs in a namespace that asks for no sidecars, as the operator itself
+ * does, is nothing that it could be enforced for.
+ */
+function bareIn(deciding: NonNullable<Sight['pods']>, { sidecarsIn }: PolicyProxies, sight: Sight): string[] {
+  const found = new Map<string, number>();
+  for (const [{ namespace, pods }] of deciding) {
+    if (sight.scope === 'Mesh' && !sight.inMesh(namespace)) continue;
+    found.set(namespace, (found.get(namespace) ?? 0) + pods);
+  }
+  return [...found].flatMap(([namespace, pods]) => (pods > (sidecarsIn[namespace] ?? 0) ? [namespace] : []));
+}
 
 /** Who is heard in its place: by group of pods, undefined where it is heard itself. */
 function overruling(

@@ -55,13 +55,23 @@ describe('the sidecars of a policy', () => {
       'shop/default': {
         policy: ' 1',
         sidecars: 5,
+        sidecarsIn: { shop: 5 },
         total: 4,
         acknowledged: 2,
         enforced: 2,
         lagging: ['shop/c', 'shop/e'],
         refused: [{ pod: 'shop/e', error: 'no such filter' }],
       },
-      'shop/v2': { policy: ' 1', sidecars: 1, total: 1, acknowledged: 1, enforced: 0, lagging: [], refused: [] },
+      'shop/v2': {
+        policy: ' 1',
+        sidecars: 1,
+        sidecarsIn: { shop: 1 },
+        total: 1,
+        acknowledged: 1,
+        enforced: 0,
+        lagging: [],
+        refused: [],
+      },
     });
   });
 

@@ -3,6 +3,7 @@ import type { MTLSRolloutSpec } from '../api/index.ts';
 import type { MeshPod } from '../inventory/index.ts';
 import { type Answers, decidersIn, type Enforcement, type PolicyProxies } from '../policy/index.ts';
 import { switchKey } from './memory.ts';
+import { namespaceOf } from './proxies.ts';
 
 /** A pod with a sidecar. */
 export interface TalliedPod {
@@ -23,6 +24,7 @@ const MOST_WORDS = 500;
 interface Counts {
   policy: string | undefined;
   sidecars: number;
+  sidecarsIn: Record<string, number>;
   total: number;
   acknowledged: number;
   enforced: number;
@@ -41,6 +43,8 @@ export function tally(pods: Iterable<TalliedPod>, spec: MTLSRolloutSpec): Tally 
       const counts = found.get(policy) ?? none(version);
       found.set(policy, counts);
       counts.sidecars += 1;
+      const namespace = namespaceOf(key);
+      counts.sidecarsIn[namespace] = (counts.sidecarsIn[namespace] ?? 0) + 1;
       if (mesh.sidecar?.running !== true) continue;
       counts.total += 1;
       if (refusal !== undefined) counts.refused.push({ pod: key, error: readable(refusal) });
@@ -62,6 +66,7 @@ export function tally(pods: Iterable<TalliedPod>, spec: MTLSRolloutSpec): Tally 
 const none = (policy: string | undefined): Counts => ({
   policy,
   sidecars: 0,
+  sidecarsIn: {},
   total: 0,
   acknowledged: 0,
   enforced: 0,
@@ -106,6 +111,7 @@ export class Tallies implements Enforcement {
       sum ??= none(one.policy);
       if (sum.policy !== one.policy) sum.policy = undefined;
       sum.sidecars += one.sidecars;
+      Object.assign(sum.sidecarsIn, one.sidecarsIn);
       sum.total += one.total;
       sum.acknowledged += one.acknowledged;
       sum.enforced += one.enforced;
