@@ -88,7 +88,10 @@ export class MeshState {
       trustDomain: settings.trustDomain,
     });
     stores.pods.subscribe((change) =>
-      this.#changed(this.#destinations.applyPod(change), isSeen(change) ? [subjects.pod(change.key)] : []),
+      this.#changed(
+        [...this.#destinations.applyPod(change), ...this.#rendered.awaiting(change.key)],
+        isSeen(change) ? [subjects.pod(change.key)] : [],
+      ),
     );
     stores.slices.subscribe((change) => this.#changed(this.#destinations.applySlice(change)));
     stores.services.subscribe((change) => {
