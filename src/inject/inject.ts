@@ -33,8 +33,11 @@ export interface PatchOperation {
 }
 
 /** What stands in the annotation `injected`. */
+const portsField = z.array(z.int().min(1).max(65_535));
 const recordSchema = z.object({
-  serverFirst: z.array(z.int().min(1).max(65_535)),
+  serverFirst: portsField,
+  /** Before which the proxy does not stand. */
+  inboundExcluded: portsField.default([]),
   probes: z.record(z.string(), z.looseObject({})),
 });
 
@@ -114,7 +117,12 @@ function withOurParts(pod: Pod, wishes: Wishes, settings: InjectionSettings, byS
   const containers = spec.containers.map(rewrite);
   const initContainers = (spec.initContainers ?? []).map(rewrite);
   const serverFirst = resolvePorts(pod, wishes.serverFirst, byService);
-  const record = JSON.stringify({ serverFirst, probes: originals });
+  const { inboundPortsExcluded: excluded } = wishes;
+  const record = JSON.stringify({
+    serverFirst,
+    ...(excluded.length === 0 ? {} : { inboundExcluded: excluded }),
+    probes: originals,
+  });
   return {
     ...pod,
     metadata: { ...metadata, annotations: { ...metadata.annotations, [annotations.injected]: record } },
@@ -167,10 +175,14 @@ function withoutOurParts(pod: Pod): Pod {
   };
 }
 
+export interface InjectionRecord {
+  readonly serverFirst: readonly number[];
+  readonly inboundExcluded: readonly number[];
+  readonly probes: Originals;
+}
+
 /** What injection wrote on the pod; undefined: it was not injected, or somebody has written something else. */
-export function recordOf(
-  pod: Pod,
-): { readonly serverFirst: readonly number[]; readonly probes: Originals } | undefined {
+export function recordOf(pod: Pod): InjectionRecord | undefined {
   const text = pod.metadata.annotations?.[annotations.injected];
   if (text === undefined) return undefined;
   try {

@@ -116,6 +116,14 @@ describe('a sidecar', () => {
     ]);
   });
 
+  test('stands before a port that somebody has excluded since: its redirection is what it was, and so is how peers dial it', () => {
+    const object = injected({ containers: [container] });
+    const metadata = asRecord(object['metadata']);
+    const later = { ...asRecord(metadata['annotations']), [annotations.excludeInboundPorts]: '8080' };
+    const { sidecar } = meshPodOf({ ...object, metadata: { ...metadata, annotations: later } }) ?? {};
+    expect(sidecar?.inboundExcluded).toEqual([]);
+  });
+
   test('runs when its container does', () => {
     const statusOf = (state: object) => ({
       initContainerStatuses: [{ name: 'mtls-init' }, { name: 'mtls-proxy', state }],

@@ -2,9 +2,8 @@
  * What the mesh needs to know of a pod: who it is, where, what made it, and its sidecar. A pod is in the mesh by the sidecar in its spec, not by a label: labels can be changed while it
  * runs. Tens of thousands have to fit.
  */
-import { annotations } from '../api/index.ts';
 import type { ProbeRoute } from '../envoy/index.ts';
-import { containerNames, type Pod, parsePod, probeRoutes, readWishes, recordOf } from '../inject/index.ts';
+import { containerNames, type Pod, parsePod, probeRoutes, recordOf } from '../inject/index.ts';
 import { isRecord, stringAt } from '../kube/index.ts';
 import { intern } from './intern.ts';
 
@@ -124,11 +123,9 @@ function declaredOf(object: unknown): Omit<Sidecar, 'running'> {
     const record = recordOf(pod);
     if (record === undefined) return nothing;
     const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
-    const { [annotations.excludeInboundPorts]: excluded } = pod.metadata.annotations ?? {};
-    const wishes = readWishes(excluded === undefined ? {} : { [annotations.excludeInboundPorts]: excluded });
     return {
       serverFirst: record.serverFirst.length === 0 ? NO_PORTS : record.serverFirst,
-      inboundExcluded: wishes.inboundPortsExcluded.length === 0 ? NO_PORTS : wishes.inboundPortsExcluded,
+      inboundExcluded: record.inboundExcluded.length === 0 ? NO_PORTS : record.inboundExcluded,
       probes: intern(JSON.stringify(probeRoutes(containers, record.probes))),
     };
   } catch {
