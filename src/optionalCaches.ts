@@ -18,6 +18,7 @@ import {
   WebhookController,
   type WebhooksRecord,
 } from './identity/index.ts';
+import { asked } from './inject/index.ts';
 import {
   decodePod,
   decodeService,
@@ -129,7 +130,10 @@ export function wireOptionalCaches(options: OptionalCachesOptions): OptionalCach
       policy.controller.wakeAll();
       mesh?.rollouts.wakeAll();
     },
-    namespaceChanged: (namespace) => mesh?.onHosts.namespaceChanged(namespace),
+    namespaceChanged: (namespace) => {
+      policy.controller.namespaceChanged(namespace);
+      mesh?.onHosts.namespaceChanged(namespace);
+    },
     *series() {
       if (inventory !== undefined) yield* inventory.controller.series();
     },
@@ -185,6 +189,12 @@ function wirePolicies(
     services,
     enforcement,
     knowsPods,
+    inMesh: (name) => {
+      const { mesh, namespaceLabels } = options;
+      const labels = namespaceLabels(name);
+      const scope = { operatorNamespace, everyNamespace: mesh?.everyNamespace === true };
+      return labels !== undefined && asked({}, { name, labels }, scope).asked;
+    },
   });
   return { controller, policies, reflector };
 }

@@ -162,6 +162,15 @@ describe('what policies look at', () => {
     });
   });
 
+  test('not the port of the sidecar, on which it answers everybody in every mode', () => {
+    const probes = [{ containerPort: 15_021, name: 'mtls-probes' }];
+    const spec = {
+      containers: [{ name: 'main', ports: [{ containerPort: 8080 }] }],
+      initContainers: [{ name: 'mtls-proxy', restartPolicy: 'Always', ports: probes }],
+    };
+    expect(shapeOf({}, spec)?.ports).toEqual([{ number: 8080, name: undefined }]);
+  });
+
   test('a pod that has ended is none', () => {
     expect(shapeOf({}, {}, { phase: 'Running' })).toBeDefined();
     for (const phase of ['Succeeded', 'Failed']) expect(shapeOf({}, {}, { phase })).toBeUndefined();

@@ -2,6 +2,7 @@
  * What is kept of a pod: which Secrets its running containers use, how, and since when; its labels and the ports that it declares. Tens of thousands have to
  * fit.
  */
+import { containerNames } from '../inject/index.ts';
 import { asRecord, asString, isRecord, stringAt, stringMap } from '../kube/index.ts';
 import { intern } from './intern.ts';
 import { type MeshPod, meshPodOf } from './meshPod.ts';
@@ -76,6 +77,8 @@ function portsOf(spec: unknown): readonly DeclaredPort[] {
   const found: DeclaredPort[] = [];
   for (const list of ['containers', 'initContainers'] as const) {
     for (const container of records(spec[list])) {
+      // What the sidecar listens on is not redirected to it: no mode holds there.
+      if (list === 'initContainers' && container['name'] === containerNames.proxy) continue;
       for (const port of records(container['ports'])) {
         const { containerPort: number } = port;
         if (typeof number === 'number' && (stringAt(port, 'protocol') ?? 'TCP') === 'TCP')

@@ -18,6 +18,7 @@ describe('a slice', () => {
       endpoints: [
         {
           addresses: ['FD00::0:1'],
+          targetRef: { kind: 'Pod', name: 'web-0' },
           conditions: { ready: false, serving: true, terminating: true },
           nodeName: 'node-1',
           zone: 'zone-a',
@@ -38,6 +39,7 @@ describe('a slice', () => {
         endpoints: [
           {
             address: 'fd00::1',
+            pod: 'shop/web-0',
             ready: false,
             serving: true,
             terminating: true,

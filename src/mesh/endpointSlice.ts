@@ -12,6 +12,8 @@ export interface SlicePort {
 export interface SliceEndpoint {
   /** Canonical. */
   readonly address: string;
+  /** namespace/name of the pod that it is said to be; '' where nobody says so. */
+  readonly pod: string;
   /** Ready to be spoken to: it serves and is not about to end, or the Service publishes those that are not ready. */
   readonly ready: boolean;
   /** It can answer, even if it is about to end. */
@@ -56,7 +58,7 @@ export function decodeEndpointSlice(object: unknown): Decoded<MeshEndpointSlice>
     service: `${namespace}/${service}`,
     family: addressType,
     ports: list(ports).flatMap((entry) => portOf(entry) ?? []),
-    endpoints: list(endpoints).flatMap((entry) => endpointOf(entry, addressType) ?? []),
+    endpoints: list(endpoints).flatMap((entry) => endpointOf(entry, addressType, namespace) ?? []),
   };
   return { key: `${namespace}/${asString(metadata['name'])}`, value };
 }
@@ -72,7 +74,7 @@ function portOf(entry: unknown): SlicePort | undefined {
   return { name: internAt(entry, 'name') ?? '', number };
 }
 
-function endpointOf(entry: unknown, family: Family): SliceEndpoint | undefined {
+function endpointOf(entry: unknown, family: Family, namespace: string): SliceEndpoint | undefined {
   // Nothing is said of what further addresses mean.
   const [text] = list(property(entry, 'addresses'));
   const address = typeof text === 'string' ? canonicalAddress(text) : undefined;
@@ -81,6 +83,7 @@ function endpointOf(entry: unknown, family: Family): SliceEndpoint | undefined {
   const hints = property(entry, 'hints');
   return {
     address,
+    pod: podOf(property(entry, 'targetRef'), namespace),
     ready: property(conditions, 'ready') !== false,
     serving: property(conditions, 'serving') !== false,
     terminating: property(conditions, 'terminating') === true,
@@ -89,6 +92,12 @@ function endpointOf(entry: unknown, family: Family): SliceEndpoint | undefined {
     forZones: hintsOf(property(hints, 'forZones')),
     forNodes: hintsOf(property(hints, 'forNodes')),
   };
+}
+
+function podOf(target: unknown, namespace: string): string {
+  const name = stringAt(target, 'name') ?? '';
+  if (name === '' || stringAt(target, 'kind') !== 'Pod') return '';
+  return `${stringAt(target, 'namespace') || namespace}/${name}`;
 }
 
 /** Most are a single name that many endpoints share. */

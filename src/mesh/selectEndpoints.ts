@@ -61,8 +61,8 @@ function rankOf({ terminating, ready, serving }: SliceEndpoint): number {
   return (terminating ? 0 : 4) + (ready ? 2 : 0) + (serving ? 1 : 0);
 }
 
-function detailsOf({ node, zone, forNodes, forZones }: SliceEndpoint): string {
-  return JSON.stringify([node, zone, forNodes, forZones]);
+function detailsOf({ node, pod, zone, forNodes, forZones }: SliceEndpoint): string {
+  return JSON.stringify([node, zone, forNodes, forZones, pod]);
 }
 
 /**

@@ -7,6 +7,7 @@ export const MESH = 'mtls-system';
 export interface PolicySketch {
   readonly namespace?: string;
   readonly name?: string;
+  readonly generation?: number;
   /** Seconds since some day. */
   readonly age?: number;
   readonly app?: string;
@@ -19,7 +20,8 @@ export interface PolicySketch {
 
 /** Through the schema, as from the API server. Without anything said, the policy has a port that nobody has. */
 export function policy(sketch: PolicySketch): Policy {
-  const { namespace = 'shop', name = 'default', age = 0, app, mode, minimum, ports = {}, until = {} } = sketch;
+  const { namespace = 'shop', name = 'default', age = 0, generation = 1 } = sketch;
+  const { app, mode, minimum, ports = {}, until = {} } = sketch;
   const entries = Object.entries(ports).map(([port, of]) => ({
     ...(/^\d+$/.test(port) ? { port: Number(port) } : { portName: port }),
     mode: of,
@@ -28,7 +30,12 @@ export function policy(sketch: PolicySketch): Policy {
   const silent = mode === undefined && minimum === undefined && entries.length === 0;
   return readPolicy(
     parseMTLSPolicy({
-      metadata: { namespace, name, creationTimestamp: new Date(Date.UTC(2030, 0, 1) + age * 1000).toISOString() },
+      metadata: {
+        namespace,
+        name,
+        generation,
+        creationTimestamp: new Date(Date.UTC(2030, 0, 1) + age * 1000).toISOString(),
+      },
       spec: {
         ...(app === undefined ? {} : { selector: { matchLabels: { app } } }),
         ...(mode === undefined ? {} : { mode }),

@@ -101,6 +101,11 @@ export class PolicyController {
     }
   }
 
+  /** Its labels may say something else. */
+  namespaceChanged(namespace: string): void {
+    this.#later(namespace);
+  }
+
   /** Everything may be different, as after a jump of the clock. */
   wakeAll(): void {
     if (!this.#running) return;

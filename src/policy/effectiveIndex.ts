@@ -30,6 +30,16 @@ export interface Answers {
   readonly until: number;
 }
 
+/** Policies by which the ports of such pods are in their mode: those that decide, and the one whose minimum lifts what these say. */
+export function decidersIn({ named, others, ports }: Answers): ReadonlySet<Policy> {
+  const found = new Set<Policy>();
+  for (const { by, lifted } of [...ports, ...named.values(), others]) {
+    if (by !== undefined) found.add(by.policy);
+    if (lifted !== undefined) found.add(lifted.by);
+  }
+  return found;
+}
+
 interface Class {
   readonly key: string;
   readonly namespace: string;

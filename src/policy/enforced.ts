@@ -12,14 +12,15 @@ const notEnforced: Verdict = {
 };
 
 /**
- * @param proxies undefined: nobody tells any what to do. 'none': none has to act by it.
+ * @param proxies undefined: nobody tells any what to do. 'none': none has to act by it. 'before': it is not known yet who has to, by what the
+ * policy says now.
  * @param unheard another policy is heard in its place.
- * @param pods for which it decides; undefined: not known.
+ * @param bare namespaces in which pods for which it decides have no sidecar.
  */
 export function describeEnforcement(
-  proxies: PolicyProxies | 'none' | undefined,
+  proxies: PolicyProxies | 'before' | 'none' | undefined,
   unheard: boolean,
-  pods: number | undefined,
+  bare: readonly string[],
 ): Verdict {
   if (proxies === undefined) return notEnforced;
   const say = (reason: Verdict['reason'], message: string): Verdict => ({
@@ -29,13 +30,14 @@ export function describeEnforcement(
     message,
   });
   if (unheard) return say('Overruled', 'the policy is not heard');
+  if (proxies === 'before') return say('Switching', 'the policy has just changed: sidecars are about to be told');
   if (proxies === 'none' || proxies.sidecars === 0) {
     return say(
       'NoSidecars',
       'no pod for which it decides has a sidecar. Sidecars are added when pods are made, in namespaces that ask for it',
     );
   }
-  const { acknowledged, enforced, lagging, refused, sidecars, total } = proxies;
+  const { acknowledged, enforced, lagging, refused, total } = proxies;
   if (refused.length > 0) {
     const said = refused.map(({ error, pod }) => `${pod}: ${error}`).join('; ');
     return say('Refused', `sidecars do not take their configuration and go on as they were. ${said}`);
@@ -46,11 +48,16 @@ export function describeEnforcement(
   }
   if (enforced < total)
     return say('Switching', 'sidecars are being switched; the MTLSRollout of the namespace says how far');
-  if (pods !== undefined && pods > sidecars) {
+  if (bare.length > 0) {
     const message =
-      'pods for which it decides have no sidecar, and take what they always took. Sidecars are added when pods are made: restart what made them, in ' +
-      'namespaces that ask for sidecars';
+      `pods for which it decides have no sidecar, and take what they always took: in ${some(bare)}. Sidecars are added when pods are made: restart ` +
+      'what made them, in namespaces that ask for sidecars';
     return say('PodsWithoutSidecar', message);
   }
   return say('Enforced', 'all sidecars have acknowledged, and act by it');
+}
+
+function some(namespaces: readonly string[]): string {
+  const first = namespaces.toSorted().slice(0, 5).join(', ');
+  return namespaces.length > 5 ? `${first} and more` : first;
 }

@@ -1,7 +1,11 @@
 /** What is known of the sidecars that have to act by a policy, told by whoever tells them. */
 export interface PolicyProxies {
+  /** Version of the policy by which they were counted; undefined: not the same in all namespaces. */
+  readonly policy: string | undefined;
   /** Pods with a sidecar, running or not, for which the policy decides the mode of some port. */
   readonly sidecars: number;
+  /** The same, by namespace. */
+  readonly sidecarsIn: Readonly<Record<string, number>>;
   /** Of these, the sidecars that run and so have to know. */
   readonly total: number;
   readonly acknowledged: number;

@@ -10,7 +10,7 @@ export {
   type Outcome,
   type Question,
 } from './effective.ts';
-export { type Answers, EffectiveIndex, type PodClass } from './effectiveIndex.ts';
+export { type Answers, decidersIn, EffectiveIndex, type PodClass } from './effectiveIndex.ts';
 export type { Enforcement, PolicyProxies } from './enforcement.ts';
 export { type Labels, type Policy, type PortRule, readPolicy, scopeOf } from './policy.ts';
 export { decodePolicy, type PolicyRecord } from './policyRecord.ts';

@@ -34,6 +34,7 @@ function judged(
     mesh: index.mesh(),
     pods: pods === 'unknown' ? undefined : [...index.classes(NOW, namespace)],
     meant,
+    inMesh: () => true,
     proxies: undefined,
     now: NOW,
   });
@@ -123,6 +124,17 @@ describe('what is said of a policy', () => {
       [{ namespace: MESH, minimum: 'Strict', ports: { '8080': 'Disabled' } }],
       fine,
     ],
+    ['of the mesh that is nothing but a minimum', [{ namespace: MESH, minimum: 'Strict' }], fine],
+    [
+      'of the mesh whose minimum is below what all others say',
+      [{ namespace: MESH, minimum: 'Permissive' }, { mode: 'Strict' }],
+      { ...fine, Effective: 'False DecidesNothing' },
+    ],
+    [
+      'about a port that nobody declares and that may be there, beside a narrower one',
+      [{ ports: { '9999': 'Permissive' } }, { name: 'web', app: 'web', ports: { '8080': 'Strict' } }],
+      { ...fine, PortNotFound: 'True NotDeclared' },
+    ],
     [
       'with a minimum for a namespace',
       [{ mode: 'Strict', minimum: 'Permissive' }],
@@ -152,6 +164,7 @@ describe('what is said of a policy', () => {
       mesh: [],
       pods: undefined,
       meant: () => undefined,
+      inMesh: () => true,
       now: NOW,
     };
     const withSidecars = judge(of, { ...sight, proxies: 'none' });
@@ -168,6 +181,70 @@ describe('what is said of a policy', () => {
     );
     const over = judge({ ...of, guarded: false, exceptionsUntil: [NOW] }, { ...sight, proxies: 'none' });
     expect(told(over)).not.toHaveProperty('NotActedUpon');
+  });
+
+  test('that has just changed: nothing that was counted before tells of what it says now', () => {
+    const index = new EffectiveIndex(MESH);
+    const of = policy({ mode: 'Strict', generation: 2 });
+    index.setPod('shop/0', web);
+    index.setPolicy(of);
+    const counts = {
+      sidecars: 1,
+      sidecarsIn: { shop: 1 },
+      total: 1,
+      acknowledged: 1,
+      enforced: 1,
+      lagging: [],
+      refused: [],
+    };
+    const counted = (version: string): Judgement =>
+      judge(of, {
+        meshNamespace: MESH,
+        scope: 'Namespace',
+        wide: [of],
+        mesh: [],
+        pods: [...index.classes(NOW, 'shop')],
+        meant: () => undefined,
+        inMesh: () => true,
+        proxies: { policy: version, ...counts },
+        now: NOW,
+      });
+    expect(told(counted(policy({ mode: 'Permissive' }).version))).toMatchObject({ Enforced: 'False Switching' });
+    expect(counted(policy({ mode: 'Permissive' }).version).effective).not.toHaveProperty('proxies');
+    expect(told(counted(of.version))).toMatchObject({ Enforced: 'True Enforced' });
+    expect(counted(of.version).effective).toMatchObject({ proxies: { total: 1, acknowledged: 1, enforced: 1 } });
+  });
+
+  test('of the mesh, which is enforced where sidecars are asked for, whatever runs elsewhere', () => {
+    const index = new EffectiveIndex(MESH);
+    const of = policy({ namespace: MESH, mode: 'Strict' });
+    for (const namespace of ['shop', 'elsewhere', MESH]) index.setPod(`${namespace}/0`, { ...web, namespace });
+    index.setPolicy(of);
+    const counts = {
+      policy: of.version,
+      sidecars: 1,
+      total: 1,
+      acknowledged: 1,
+      enforced: 1,
+      lagging: [],
+      refused: [],
+    };
+    const enforced = (sidecarsIn: Record<string, number>): string | undefined =>
+      told(
+        judge(of, {
+          meshNamespace: MESH,
+          scope: 'Mesh',
+          wide: [],
+          mesh: [of],
+          pods: [...index.classes(NOW)],
+          meant: () => undefined,
+          inMesh: (namespace) => namespace === 'shop',
+          proxies: { ...counts, sidecarsIn },
+          now: NOW,
+        }),
+      )['Enforced'];
+    expect(enforced({ shop: 1 })).toBe('True Enforced');
+    expect(enforced({ elsewhere: 1 })).toBe('False PodsWithoutSidecar');
   });
 
   test('whose pods are nobody’s to see', () => {
@@ -190,6 +267,7 @@ describe('what is said of a policy', () => {
       wide: [],
       mesh: [],
       meant: () => undefined,
+      inMesh: () => true,
       proxies: undefined,
       now: NOW,
     };

@@ -4,7 +4,7 @@
  */
 import { type ConditionStatus, iso, type Mode, type MTLSPolicyStatus, type Scope } from '../api/index.ts';
 import { decideMode, type Heard } from './effective.ts';
-import type { Answers, PodClass } from './effectiveIndex.ts';
+import { type Answers, decidersIn, type PodClass } from './effectiveIndex.ts';
 import { describeEnforcement } from './enforced.ts';
 import type { PolicyProxies } from './enforcement.ts';
 import { nameOfRule, type Policy, type PortRule } from './policy.ts';
@@ -83,6 +83,8 @@ export interface Sight {
   readonly pods: readonly (readonly [PodClass, Answers])[] | undefined;
   /** The Service of a selected pod that has such a port. */
   readonly meant: (rule: PortRule) => MeantPort | undefined;
+  /** Whether pods of a namespace are to have sidecars. */
+  readonly inMesh: (namespace: string) => boolean;
   /** What its sidecars do; undefined: nobody tells any what to do. */
   readonly proxies: PolicyProxies | 'none' | undefined;
   readonly now: number;
@@ -115,14 +117,16 @@ export function judge(policy: Policy, sight: Sight): Judgement {
     namespace: scope === 'Mesh' ? undefined : scope === 'Namespace' ? policy : wide[0],
     mesh: scope === 'Mesh' ? policy : mesh[0],
   };
-  const pods = selected
-    ?.filter(([, answers]) => [...answers.ports, answers.others].some(({ by }) => by?.policy === policy))
-    .reduce((sum, [of]) => sum + of.pods, 0);
+  const deciding = selected?.filter(([, answers]) => decidersIn(answers).has(policy));
+  const pods = deciding?.reduce((sum, [of]) => sum + of.pods, 0);
+  // Counted by what it said before, they may all act by that.
+  const proxies =
+    typeof sight.proxies === 'object' && sight.proxies.policy !== policy.version ? 'before' : sight.proxies;
   const others = new Set(instead.flatMap((one) => one?.key ?? []));
   const verdicts = [
     accepted(policy, scope, unheard ? others : new Set()),
     unheard ? ineffective(others) : effect(policy, scope, selected, pods),
-    describeEnforcement(sight.proxies, unheard, pods),
+    describeEnforcement(proxies, unheard, typeof proxies === 'object' ? bareIn(deciding ?? [], proxies, sight) : []),
     ...(!unheard && others.size > 0 ? [partlyOverruled(others)] : []),
     ...(unheard ? [] : belowMinimum(policy, heard, now)),
     ...minimumIgnored(policy, sight),
@@ -141,13 +145,26 @@ export function judge(policy: Policy, sight: Sight): Judgement {
       ...(unheard ? {} : { mode: decideMode(heard, 0, [], now).mode }),
       ...(pods === undefined ? {} : { pods }),
       ...(next === Number.POSITIVE_INFINITY ? {} : { nextChange: iso(next) }),
-      ...(typeof sight.proxies === 'object' ? { proxies: countsOf(sight.proxies) } : {}),
+      ...(typeof proxies === 'object' ? { proxies: countsOf(proxies) } : {}),
     },
     again: Math.min(next, ...meshEnds),
   };
 }
 
 const countsOf = ({ acknowledged, enforced, total }: PolicyProxies) => ({ total, acknowledged, enforced });
+
+/**
+ * Namespaces in which some of these pods have no sidecar. A policy for the whole mesh is for whoever is to be in it: what runs in a namespace that asks for no sidecars, as the operator itself
+ * does, is nothing that it could be enforced for.
+ */
+function bareIn(deciding: NonNullable<Sight['pods']>, { sidecarsIn }: PolicyProxies, sight: Sight): string[] {
+  const found = new Map<string, number>();
+  for (const [{ namespace, pods }] of deciding) {
+    if (sight.scope === 'Mesh' && !sight.inMesh(namespace)) continue;
+    found.set(namespace, (found.get(namespace) ?? 0) + pods);
+  }
+  return [...found].flatMap(([namespace, pods]) => (pods > (sidecarsIn[namespace] ?? 0) ? [namespace] : []));
+}
 
 /** Who is heard in its place: by group of pods, undefined where it is heard itself. */
 function overruling(

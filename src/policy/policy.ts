@@ -19,6 +19,8 @@ export interface Policy {
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
+  /** Another one whenever it says something else. */
+  readonly version: string;
   /** When it was made (ms). */
   readonly created: number;
   /** Labels that a pod must have; undefined: every pod. */
@@ -34,11 +36,12 @@ export interface Policy {
 
 /** @throws RangeError where a time in it cannot be read, which the schema refuses. */
 export function readPolicy({ metadata, spec }: MTLSPolicy): Policy {
-  const { namespace, name, creationTimestamp } = metadata;
+  const { namespace, name, creationTimestamp, generation, uid } = metadata;
   return {
     key: `${namespace}/${name}`,
     namespace,
     name,
+    version: `${uid} ${generation}`,
     created: timeOf(creationTimestamp ?? '1970-01-01T00:00:00Z'),
     selector: spec.selector === undefined ? undefined : Object.entries(spec.selector.matchLabels),
     mode: spec.mode,

@@ -31,6 +31,8 @@ export interface PolicyWorld {
   readonly services: Store<ServiceRecord>;
   /** undefined: nobody tells sidecars what to do. */
   readonly enforcement?: Enforcement | undefined;
+  /** Whether pods of a namespace are to have sidecars. */
+  readonly inMesh: (namespace: string) => boolean;
 }
 
 export interface PolicyDependencies extends PolicyWorld {
@@ -70,7 +72,7 @@ export function createPolicyReconciler(dependencies: PolicyDependencies) {
 
   /** @param policy as the index has it: what it answers names policies by identity. */
   function judgeHeard(policy: Policy, now: number): Judgement {
-    const { enforcement, knowsPods, meshNamespace, services } = dependencies;
+    const { enforcement, inMesh, knowsPods, meshNamespace, services } = dependencies;
     const scope = index.scopeOf(policy);
     const namespace = scope === 'Mesh' ? undefined : policy.namespace;
     return judge(policy, {
@@ -80,6 +82,7 @@ export function createPolicyReconciler(dependencies: PolicyDependencies) {
       mesh: index.mesh(),
       pods: knowsPods(namespace) ? [...index.classes(now, namespace)] : undefined,
       meant: (rule: PortRule) => meantPort(services, index, policy, namespace, rule),
+      inMesh,
       proxies: enforcement === undefined ? undefined : (enforcement.of(policy.key) ?? 'none'),
       now,
     });

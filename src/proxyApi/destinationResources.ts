@@ -14,6 +14,7 @@ import {
 } from '../envoy/index.ts';
 import type { PodRecord } from '../inventory/index.ts';
 import {
+  type Candidate,
   candidatesOf,
   canonicalAddress,
   type Destinations,
@@ -62,6 +63,8 @@ export class RenderedDestinations {
   readonly #known = new Map<string, Known>();
   /** Names by address. */
   readonly #names = new Map<string, Set<string>>();
+  /** Pods that are said to be endpoints and are not known to be there, by addresses of Services. */
+  readonly #awaited = new Map<string, Set<string>>();
 
   constructor(world: DestinationWorld) {
     this.#world = world;
@@ -72,7 +75,13 @@ export class RenderedDestinations {
     for (const address of addresses) {
       for (const name of this.#names.get(address) ?? []) this.#known.delete(name);
       this.#names.delete(address);
+      this.#awaited.delete(address);
     }
+  }
+
+  /** The addresses at which something else may be told now that something is known of a pod. */
+  awaiting(pod: string): string[] {
+    return [...this.#awaited].flatMap(([address, pods]) => (pods.has(pod) ? [address] : []));
   }
 
   /** @param place where the proxy is. @returns undefined where the name is none of a destination. */
@@ -94,6 +103,7 @@ export class RenderedDestinations {
     if (this.#known.size >= MOST) {
       this.#known.clear();
       this.#names.clear();
+      this.#awaited.clear();
     }
     const known = this.#known.get(name) ?? { variation, byPlace: new Map<string, DestinationResources>() };
     known.byPlace.set(place, resources);
@@ -115,7 +125,11 @@ export class RenderedDestinations {
         return same(this.#cluster(name, 'pod', [this.#behind(address, port)]));
       case 'service': {
         const service = destinations.service(found.service);
-        const candidates = candidatesOf(destinations.slicesOf(found.service), found.port.name, familyOf(address));
+        const candidates = candidatesOf(
+          destinations.slicesOf(found.service),
+          found.port.name,
+          familyOf(address),
+        ).filter((one) => this.#isThere(one, address));
         const localOnly = service?.localOnly === true;
         const behind = selectEndpoints(candidates, localOnly, place).map((one) => this.#behind(one.address, one.port));
         const sort = service?.affinitySeconds === undefined ? 'service' : 'affinity';
@@ -149,6 +163,21 @@ export class RenderedDestinations {
         serviceEndpoints(name, endpoints),
       ),
     };
+  }
+
+  /**
+   * Whether an endpoint that is said to be a pod is known as such. What comes by one watch may be ahead of another, and would be taken for somebody without a sidecar, or for the one who had the
+   * address before.
+   * @param service the address at which it is an endpoint.
+   */
+  #isThere({ address, endpoint }: Candidate, service: string): boolean {
+    if (endpoint.pod === '') return true;
+    const record = this.#world.pod(endpoint.pod);
+    // Without a place in the mesh it has the network of its host, or has ended.
+    if (record !== undefined && record.mesh === undefined) return true;
+    if (record?.mesh?.addresses.some((one) => canonicalAddress(one) === address) === true) return true;
+    this.#awaited.set(service, (this.#awaited.get(service) ?? new Set()).add(endpoint.pod));
+    return false;
   }
 
   /** How an address is to be spoken to: by mutual TLS where its pod has a sidecar and the port is not Disabled. */

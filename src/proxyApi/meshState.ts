@@ -18,7 +18,13 @@ import type { ProxySource, Resource } from '../xds/index.ts';
 import { namesOfService, RenderedDestinations } from './destinationResources.ts';
 import { Encodings } from './encodings.ts';
 import { hasIpv6, inboundOf, type ProxiedPod, probesOfPod } from './inboundOf.ts';
-import { modesOfWorkload, type PortModes, type RecordedModes, type WorkloadModes } from './recordedModes.ts';
+import {
+  isRecorded,
+  modesOfWorkload,
+  type PortModes,
+  type RecordedModes,
+  type WorkloadModes,
+} from './recordedModes.ts';
 
 export interface NodeRecord {
   readonly resourceVersion: string;
@@ -82,7 +88,10 @@ export class MeshState {
       trustDomain: settings.trustDomain,
     });
     stores.pods.subscribe((change) =>
-      this.#changed(this.#destinations.applyPod(change), isSeen(change) ? [subjects.pod(change.key)] : []),
+      this.#changed(
+        [...this.#destinations.applyPod(change), ...this.#rendered.awaiting(change.key)],
+        isSeen(change) ? [subjects.pod(change.key)] : [],
+      ),
     );
     stores.slices.subscribe((change) => this.#changed(this.#destinations.applySlice(change)));
     stores.services.subscribe((change) => {
@@ -234,7 +243,9 @@ class PodSource implements ProxySource {
   readonly #view: PodView;
   /** What was made last, and of what: most changes are of other pods. */
   #pod: { readonly record: PodRecord; readonly is: ProxiedPod | undefined } | undefined;
-  #own: { readonly pod: ProxiedPod; readonly modes: WorkloadModes; readonly is: OwnResources } | undefined;
+  #own:
+    | { readonly pod: ProxiedPod; readonly modes: WorkloadModes; readonly closed: boolean; readonly is: OwnResources }
+    | undefined;
   #seen: Seen | undefined;
 
   constructor(key: string, uid: string, view: PodView) {
@@ -297,11 +308,16 @@ class PodSource implements ProxySource {
   }
 
   #ownOf(pod: ProxiedPod): OwnResources {
-    const modes = modesOfWorkload(this.#view.modes(), pod.mesh.workload);
-    if (this.#own?.pod === pod && this.#own.modes === modes) return this.#own.is;
-    const is = this.#render(pod, modes);
+    const { started, workload } = pod.mesh;
+    const recorded = this.#view.modes();
+    const modes = modesOfWorkload(recorded, workload);
+    // In a mode that nobody has decided yet it might take plaintext that it is not to take. Its pod waits for it, but one that has been started before must not be cut off.
+    const closed = !started && !isRecorded(recorded, workload);
+    if (this.#own?.pod === pod && this.#own.modes === modes && this.#own.closed === closed) return this.#own.is;
+    const { clusters, listeners } = this.#render(pod, modes);
+    const is = { clusters, listeners: closed ? [] : listeners };
     const before = this.#own?.is;
-    this.#own = { pod, modes, is: before !== undefined && areSame(before, is) ? before : is };
+    this.#own = { pod, modes, closed, is: before !== undefined && areSame(before, is) ? before : is };
     return this.#own.is;
   }
 

@@ -25,7 +25,7 @@ export interface RecordedModes {
   readonly problem: string | undefined;
 }
 
-/** Nobody has said anything of it: whoever dials is served, and mesh peers speak mutual TLS. */
+/** Nobody has said anything of it, as after the record was deleted by hand: whoever dials is served, and mesh peers speak mutual TLS. */
 const unrecorded: WorkloadModes = { others: beginning, ports: new Map() };
 
 /** @returns undefined for an object that is no record: there is one of that name in a namespace. @throws Error where the object is not an MTLSRollout by its outline. */
@@ -59,6 +59,11 @@ function workloadsOf({ workloads = [] }: MTLSRolloutSpec): Map<string, WorkloadM
 /** @param modes undefined: the namespace has no record yet. */
 export function modesOfWorkload(modes: RecordedModes | undefined, { kind, name }: WorkloadName): WorkloadModes {
   return modes?.workloads.get(`${kind}/${name}`) ?? unrecorded;
+}
+
+/** Whether anything is said of a workload. */
+export function isRecorded(modes: RecordedModes | undefined, { kind, name }: WorkloadName): boolean {
+  return modes?.workloads.has(`${kind}/${name}`) === true;
 }
 
 export function modesOfPort({ others, ports }: WorkloadModes, port: number): PortModes {

@@ -68,7 +68,7 @@ export function policyRecord(sketch: PolicySketch, version: number): PolicyRecor
     uid: `${namespace}/${name}`,
     generation: version,
     deleting: false,
-    content: { policy: policy({ ...sketch, name }) },
+    content: { policy: policy({ ...sketch, name, generation: version }) },
     status: {},
   };
 }

@@ -15,7 +15,7 @@ import {
   type Store,
   type Transport,
 } from '../kube/index.ts';
-import type { EffectiveIndex } from '../policy/index.ts';
+import type { Answers, EffectiveIndex } from '../policy/index.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 import { Draining } from './draining.ts';
 import { type Memory, rememberForeign, rememberOwn, stillHolds, switchesOf, switchKey } from './memory.ts';
@@ -74,13 +74,19 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
   const { acknowledgements, clock, index, log, onTally, proxies, rollouts, transport } = dependencies;
   const states = new Map<string, State>();
   const draining = new Draining(dependencies.drainSeconds * 1000 + DRAIN_MARGIN);
-  const sources: Sources = { acknowledgements, draining, index, proxies };
+  const sources: Sources = { acknowledgements, draining, proxies };
 
   return async function reconcile(namespace: string, signal: AbortSignal): Promise<ReconcileResult> {
     const now = clock.now();
     const at = clock.monotonic();
     const pods = proxies.in(namespace);
-    const { until, workloads } = wantedIn(pods, (key) => index.answersOf(key, now));
+    // What is counted in the end is what was planned by: policies may have changed meanwhile.
+    const answers = new Map<string, Answers>();
+    const { until, workloads } = wantedIn(pods, (key) => {
+      const found = index.answersOf(key, now);
+      if (found !== undefined) answers.set(key, found);
+      return found;
+    });
     const record = rollouts.get(rolloutKey(namespace));
     if (workloads.length === 0) {
       onTally(namespace, new Map());
@@ -110,7 +116,7 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     const drained = draining.next(namespace, new Set(unsettled), at);
     if (drained !== undefined) later(drained);
     if (after !== undefined) {
-      const { tally, waiting } = count(namespace, after, next, state.memory, now, sources);
+      const { tally, waiting } = count(namespace, after, next, state.memory, answers, sources);
       onTally(namespace, tally);
       const statusWait = await say(after, state, { spec: next, workloads, ...waiting }, signal);
       if (statusWait > 0) later(statusWait);

@@ -1,7 +1,7 @@
 /** What is seen of a namespace: the proxies that are expected, against what they have acknowledged. */
 import type { MTLSRolloutSpec } from '../api/index.ts';
 import type { MeshPod } from '../inventory/index.ts';
-import type { Answers, EffectiveIndex } from '../policy/index.ts';
+import type { Answers } from '../policy/index.ts';
 import { type Acknowledgements, acknowledgedIn, hasReached, type Reached, reachedBy } from './acknowledgements.ts';
 import type { Draining } from './draining.ts';
 import { type Memory, switchKey } from './memory.ts';
@@ -13,7 +13,6 @@ import { type Tally, tally } from './tally.ts';
 export interface Sources {
   readonly acknowledgements: Acknowledgements;
   readonly draining: Draining;
-  readonly index: Pick<EffectiveIndex, 'answersOf'>;
   readonly proxies: Proxies;
 }
 
@@ -71,14 +70,14 @@ function serversIn(namespace: string, proxies: Proxies): ReadonlyMap<string, rea
   return found;
 }
 
-/** How far the sidecars of policies are, and what is waited for. */
+/** How far the sidecars of policies are, and what is waited for. @param answersOf of the pods that `spec` was planned from, by their keys. */
 export function count(
   namespace: string,
   record: RolloutRecord,
   spec: MTLSRolloutSpec,
   memory: Memory | undefined,
-  now: number,
-  { acknowledgements, index, proxies }: Sources,
+  answersOf: ReadonlyMap<string, Answers>,
+  { acknowledgements, proxies }: Sources,
 ): { readonly tally: Tally; readonly waiting: Waiting } {
   const versionOf = (proxy: string) => acknowledgements.versionOf(namespace, proxy);
   const refusals = new Map(acknowledgements.refused.map(({ error, proxy }) => [proxy, error]));
@@ -86,8 +85,8 @@ export function count(
   const isThere = (mesh: MeshPod, version: string | undefined) =>
     version !== undefined && hasReached(reachedBy(proxiesOf([mesh]), versionOf, record.resourceVersion), version);
   const tallied = [...proxies.in(namespace)].flatMap(([key, { mesh }]) => {
-    const answers: Answers | undefined = mesh?.sidecar === undefined ? undefined : index.answersOf(key, now);
-    if (mesh === undefined || answers === undefined) return [];
+    const answers = answersOf.get(key);
+    if (mesh?.sidecar === undefined || answers === undefined) return [];
     const version = told.get(switchKey(mesh.workload.kind, mesh.workload.name));
     return [{ key, mesh, answers, acknowledged: isThere(mesh, version), refusal: refusals.get(mesh.uid) }];
   });

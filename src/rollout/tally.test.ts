@@ -8,11 +8,17 @@ const index = new EffectiveIndex(MESH);
 index.setPolicy(policy({ mode: 'Strict' }));
 index.setPolicy(policy({ name: 'v2', app: 'v2', ports: { '8080': 'Disabled' } }));
 
-function pod(name: string, sketch: PodSketch, acknowledged: boolean, refusal?: string): TalliedPod {
+function pod(
+  name: string,
+  sketch: PodSketch,
+  acknowledged: boolean,
+  refusal?: string,
+  by: EffectiveIndex = index,
+): TalliedPod {
   const { mesh, shape } = podRecord(name, sketch);
   if (mesh === undefined || shape === undefined) throw new Error('no pod');
-  index.setPod(`shop/${name}`, shape);
-  const answers = index.answersOf(`shop/${name}`, 0);
+  by.setPod(`shop/${name}`, shape);
+  const answers = by.answersOf(`shop/${name}`, 0);
   if (answers === undefined) throw new Error('no answers');
   return { key: `shop/${name}`, mesh, answers, acknowledged, refusal };
 }
@@ -47,15 +53,52 @@ describe('the sidecars of a policy', () => {
     ];
     expect(Object.fromEntries(tally(pods, spec))).toEqual({
       'shop/default': {
+        policy: ' 1',
         sidecars: 5,
+        sidecarsIn: { shop: 5 },
         total: 4,
         acknowledged: 2,
         enforced: 2,
         lagging: ['shop/c', 'shop/e'],
         refused: [{ pod: 'shop/e', error: 'no such filter' }],
       },
-      'shop/v2': { sidecars: 1, total: 1, acknowledged: 1, enforced: 0, lagging: [], refused: [] },
+      'shop/v2': {
+        policy: ' 1',
+        sidecars: 1,
+        sidecarsIn: { shop: 1 },
+        total: 1,
+        acknowledged: 1,
+        enforced: 0,
+        lagging: [],
+        refused: [],
+      },
     });
+  });
+
+  test('are those of a policy of the mesh, too, of which nothing but the minimum counts', () => {
+    const lifted = new EffectiveIndex(MESH);
+    lifted.setPolicy(policy({ namespace: MESH, name: 'mesh', minimum: 'Strict' }));
+    lifted.setPolicy(policy({ mode: 'Permissive' }));
+    const found = tally([pod('a', {}, true, undefined, lifted)], {
+      workloads: [{ kind: 'Deployment', name: 'web', ...entry, policy: 'mtls-system/mesh' }],
+    });
+    expect([...found].map(([key, { enforced, total }]) => [key, enforced, total])).toEqual([
+      ['shop/default', 1, 1],
+      ['mtls-system/mesh', 1, 1],
+    ]);
+  });
+
+  test('were counted by what a policy said, which is told as long as it was the same in all namespaces', () => {
+    const tallies = new Tallies();
+    tallies.set('shop', tally([pod('a', {}, true)], spec));
+    tallies.set('bank', tally([pod('a', {}, true)], spec));
+    expect(tallies.of('shop/default')?.policy).toBe(' 1');
+    const later = new EffectiveIndex(MESH);
+    later.setPolicy(policy({ mode: 'Strict', generation: 2 }));
+    expect([...tallies.set('bank', tally([pod('a', {}, true, undefined, later)], spec))]).toEqual(['shop/default']);
+    expect(tallies.of('shop/default')?.policy).toBeUndefined();
+    tallies.set('shop', tally([pod('a', {}, true, undefined, later)], spec));
+    expect(tallies.of('shop/default')?.policy).toBe(' 2');
   });
 
   test('are summed over namespaces, and those are told of which something is different', () => {

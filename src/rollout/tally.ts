@@ -1,8 +1,9 @@
 /** Which sidecars act by which policy, counted for a namespace: pure. */
 import type { MTLSRolloutSpec } from '../api/index.ts';
 import type { MeshPod } from '../inventory/index.ts';
-import type { Answers, Enforcement, PolicyProxies } from '../policy/index.ts';
+import { type Answers, decidersIn, type Enforcement, type PolicyProxies } from '../policy/index.ts';
 import { switchKey } from './memory.ts';
+import { namespaceOf } from './proxies.ts';
 
 /** A pod with a sidecar. */
 export interface TalliedPod {
@@ -21,7 +22,9 @@ const MOST_NAMES = 5;
 const MOST_WORDS = 500;
 
 interface Counts {
+  policy: string | undefined;
   sidecars: number;
+  sidecarsIn: Record<string, number>;
   total: number;
   acknowledged: number;
   enforced: number;
@@ -29,17 +32,19 @@ interface Counts {
   refused: { pod: string; error: string }[];
 }
 
-/** @returns what each policy comes to that decides the mode of some port of theirs. */
+/** @returns what each policy comes to by which some port of theirs is in its mode. */
 export function tally(pods: Iterable<TalliedPod>, spec: MTLSRolloutSpec): Tally {
   const workloads = new Map((spec.workloads ?? []).map((entry) => [switchKey(entry.kind, entry.name), entry]));
   const found = new Map<string, Counts>();
   for (const { acknowledged, answers, key, mesh, refusal } of pods) {
     const entry = workloads.get(switchKey(mesh.workload.kind, mesh.workload.name));
     const switches = entry === undefined ? [] : [entry, ...(entry.ports ?? [])];
-    for (const policy of decidersOf(answers)) {
-      const counts = found.get(policy) ?? none();
+    for (const { key: policy, version } of decidersIn(answers)) {
+      const counts = found.get(policy) ?? none(version);
       found.set(policy, counts);
       counts.sidecars += 1;
+      const namespace = namespaceOf(key);
+      counts.sidecarsIn[namespace] = (counts.sidecarsIn[namespace] ?? 0) + 1;
       if (mesh.sidecar?.running !== true) continue;
       counts.total += 1;
       if (refusal !== undefined) counts.refused.push({ pod: key, error: readable(refusal) });
@@ -58,17 +63,20 @@ export function tally(pods: Iterable<TalliedPod>, spec: MTLSRolloutSpec): Tally 
   return found;
 }
 
-const none = (): Counts => ({ sidecars: 0, total: 0, acknowledged: 0, enforced: 0, lagging: [], refused: [] });
+const none = (policy: string | undefined): Counts => ({
+  policy,
+  sidecars: 0,
+  sidecarsIn: {},
+  total: 0,
+  acknowledged: 0,
+  enforced: 0,
+  lagging: [],
+  refused: [],
+});
 
 function shorten(counts: Counts): void {
   counts.lagging = counts.lagging.sort().slice(0, MOST_NAMES);
   counts.refused = counts.refused.sort((a, b) => (a.pod < b.pod ? -1 : 1)).slice(0, MOST_NAMES);
-}
-
-function decidersOf({ named, others, ports }: Answers): ReadonlySet<string> {
-  const found = new Set<string>();
-  for (const { by } of [...ports, ...named.values(), others]) if (by !== undefined) found.add(by.policy.key);
-  return found;
 }
 
 /** It comes from a proxy and goes into a status: bounded, and on one line. */
@@ -96,19 +104,21 @@ export class Tallies implements Enforcement {
   }
 
   of(policy: string): PolicyProxies | undefined {
-    const sum = none();
+    let sum: Counts | undefined;
     for (const tallied of this.#byNamespace.values()) {
       const one = tallied.get(policy);
       if (one === undefined) continue;
+      sum ??= none(one.policy);
+      if (sum.policy !== one.policy) sum.policy = undefined;
       sum.sidecars += one.sidecars;
+      Object.assign(sum.sidecarsIn, one.sidecarsIn);
       sum.total += one.total;
       sum.acknowledged += one.acknowledged;
       sum.enforced += one.enforced;
       sum.lagging.push(...one.lagging);
       sum.refused.push(...one.refused);
     }
-    if (sum.sidecars === 0) return undefined;
-    shorten(sum);
+    if (sum !== undefined) shorten(sum);
     return sum;
   }
 }

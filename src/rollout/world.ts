@@ -82,7 +82,7 @@ function askedOf(answers: Gathered['answers']): Pick<WantedWorkload, 'others' | 
   };
 }
 
-const wantedBy = ({ by, mode }: Decision): Wanted => ({ mode, policy: by?.policy.key });
+const wantedBy = ({ by, lifted, mode }: Decision): Wanted => ({ mode, policy: (lifted?.by ?? by?.policy)?.key });
 
 function withoutCommon(workload: WantedWorkload): WantedWorkload {
   const { mode } = workload.others;

@@ -105,8 +105,8 @@ export async function serveXds(options: XdsServerOptions): Promise<XdsServer> {
     letIn: (socket) => injector.injectConnection(socket),
   });
   const grpc: GrpcServer = new Server({
-    // What an Envoy asks for is small.
-    'grpc.max_receive_message_length': 1024 * 1024,
+    // What an Envoy asks for is small, but for the first words of one that comes back: all names that it may have, twice, and the versions that it has.
+    'grpc.max_receive_message_length': 4 * 1024 * 1024,
     'grpc.max_connection_age_ms': connectionAgeMs,
     'grpc.max_connection_age_grace_ms': 1000,
     // A node that vanished is noticed.

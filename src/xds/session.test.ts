@@ -152,6 +152,38 @@ describe('the endpoints of a cluster', () => {
     expect(told(session.request(again))).toEqual(['endpoints: dst=1']);
   });
 
+  test('do not come before it: whom it does not know it would not speak to', () => {
+    const source = world().set('everybody', CLUSTERS, 'other', '1');
+    const session = open(source);
+    const cluster = session.request(request(CLUSTERS, { subscribe: ['*', 'dst'] }));
+    session.request(request(CLUSTERS, { nonce: nonceOf(cluster) }));
+    const endpoints = session.request(request(ENDPOINTS, { subscribe: ['dst'] }));
+    session.request(request(ENDPOINTS, { nonce: nonceOf(endpoints) }));
+    source.set('everybody', CLUSTERS, 'other', '2');
+    const unanswered = session.changed();
+    expect(told(unanswered)).toEqual(['clusters: other=2']);
+    source.set('onDemand', CLUSTERS, 'dst', '2').set('onDemand', ENDPOINTS, 'dst', '2');
+    expect(session.changed(['dst'])).toEqual([]);
+    expect(session.changed()).toEqual([]);
+    expect(told(session.request(request(CLUSTERS, { nonce: nonceOf(unanswered) })))).toEqual([
+      'clusters: dst=2',
+      'endpoints: dst=2',
+    ]);
+  });
+
+  test('come while other clusters are on their way, where it stays as it is', () => {
+    const source = world().set('everybody', CLUSTERS, 'other', '1');
+    const session = open(source);
+    const cluster = session.request(request(CLUSTERS, { subscribe: ['*', 'dst'] }));
+    session.request(request(CLUSTERS, { nonce: nonceOf(cluster) }));
+    const endpoints = session.request(request(ENDPOINTS, { subscribe: ['dst'] }));
+    session.request(request(ENDPOINTS, { nonce: nonceOf(endpoints) }));
+    source.set('everybody', CLUSTERS, 'other', '2');
+    session.changed();
+    source.set('onDemand', ENDPOINTS, 'dst', '2');
+    expect(told(session.changed(['dst']))).toEqual(['endpoints: dst=2']);
+  });
+
   test('are not sent on a new stream where the client has both', () => {
     const source = world();
     const session = open(source);

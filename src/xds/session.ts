@@ -193,11 +193,17 @@ export class Session {
       .sort(([one], [other]) => rank(one) - rank(other));
     return types.flatMap(([type, state]) => {
       if (state.inFlight !== undefined || (!state.unsure && state.stale.size === 0)) return [];
-      const difference = state.unsure ? this.#wholeDifference(type, state) : this.#differenceOfStale(type, state);
+      const all = state.unsure ? this.#wholeDifference(type, state) : this.#differenceOfStale(type, state);
       state.unsure = false;
       state.stale.clear();
-      if (difference === undefined) return [];
-      const { resources, removed } = difference;
+      const { removed } = all;
+      const resources = all.resources.filter(({ name }) => {
+        if (!this.#comesAfter(type, name)) return true;
+        if (state.names.has(name)) state.stale.add(name);
+        else state.unsure = true;
+        return false;
+      });
+      if (resources.length === 0 && removed.length === 0) return [];
       this.#nonces += 1;
       const nonce = String(this.#nonces);
       for (const { name, version } of resources) {
@@ -228,6 +234,20 @@ export class Session {
     return this.#types.get(sentAgainAfter.of)?.inFlight?.names.includes(name) === true;
   }
 
+  /**
+   * Whether the one of `of` with the same name has to be sent first, and cannot yet. Endpoints that come before their cluster may be of an identity that it does not know, and whoever
+   * dials them meanwhile is refused.
+   */
+  #comesAfter(type: string, name: string): boolean {
+    const { sentAgainAfter, source } = this.#options;
+    if (type !== sentAgainAfter?.type) return false;
+    const first = this.#types.get(sentAgainAfter.of);
+    if (first?.inFlight === undefined || !(first.unsure || first.stale.has(name))) return false;
+    if (!first.names.has(name) && !first.held.has(name)) return false;
+    const wanted = source.named(sentAgainAfter.of, name);
+    return wanted !== undefined && wanted.version !== first.held.get(name);
+  }
+
   #answered(type: string, state: TypeState, nonce: string, error: string | undefined): void {
     // An answer to another response than the last is late, and says nothing.
     if (state.inFlight?.nonce !== nonce) return;
@@ -238,8 +258,7 @@ export class Session {
     else this.#refused.set(type, { type, error, names });
   }
 
-  /** undefined: the client has what it is to have. */
-  #wholeDifference(type: string, state: TypeState): Difference | undefined {
+  #wholeDifference(type: string, state: TypeState): Difference {
     const { source } = this.#options;
     const resources: Resource[] = [];
     const removed: string[] = [];
@@ -258,11 +277,11 @@ export class Session {
         else look(name, resource);
       }
     }
-    return difference(resources, removed);
+    return { resources, removed };
   }
 
   /** The same, where all but the stale names are known to be as they are to be. Nothing is taken away by it. */
-  #differenceOfStale(type: string, state: TypeState): Difference | undefined {
+  #differenceOfStale(type: string, state: TypeState): Difference {
     const { source } = this.#options;
     const resources: Resource[] = [];
     for (const name of state.stale) {
@@ -270,17 +289,14 @@ export class Session {
       const resource = source.named(type, name) ?? (state.everything ? byName(source.all(type)).get(name) : undefined);
       if (resource !== undefined && state.held.get(name) !== resource.version) resources.push(resource);
     }
-    return difference(resources, []);
+    return { resources, removed: [] };
   }
 }
 
+/** What the client does not have as it is to have it. */
 interface Difference {
   readonly resources: readonly Resource[];
   readonly removed: readonly string[];
-}
-
-function difference(resources: readonly Resource[], removed: readonly string[]): Difference | undefined {
-  return resources.length === 0 && removed.length === 0 ? undefined : { resources, removed };
 }
 
 const NOTHING: ReadonlyMap<string, Resource> = new Map();

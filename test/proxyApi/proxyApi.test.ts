@@ -72,8 +72,11 @@ interface PodMade {
   readonly address: string;
 }
 
-/** A pod as it runs: what kubelet would write is written here. */
-async function runPod(name: string, { sidecar = true, annotations = {}, ports = [8080] } = {}): Promise<PodMade> {
+/** A pod as it runs: what kubelet would write is written here. @param started its own containers are, which wait for its sidecar. */
+async function runPod(
+  name: string,
+  { sidecar = true, started = true, annotations = {}, ports = [8080] } = {},
+): Promise<PodMade> {
   addresses += 1;
   const address = `10.0.${addresses >> 8}.${addresses & 255}`;
   const labels = { app: name.replace(/-\d+$/, '') };
@@ -94,8 +97,8 @@ async function runPod(name: string, { sidecar = true, annotations = {}, ports = 
     phase: 'Running',
     podIP: address,
     podIPs: [{ ip: address }],
-    conditions: [{ type: 'Ready', status: 'True' }],
-    containerStatuses: [{ name: 'main', ...running }],
+    conditions: [{ type: 'Ready', status: started ? 'True' : 'False' }],
+    ...(started ? { containerStatuses: [{ name: 'main', ...running }] } : {}),
     ...(sidecar ? { initContainerStatuses: [{ name: 'mtls-proxy', ...running }] } : {}),
   };
   const patch = [
@@ -185,6 +188,21 @@ describe('a proxy', () => {
     expect(chainNames(proxy)).toContain('8080-mtls-unmarked');
     await record([settled('Pod', 'web-1', 'Permissive')]);
     await waitFor('Permissive', () => chainNames(proxy).includes('8080-plaintext'));
+  });
+
+  test('of a workload without a recorded mode stays closed until there is one, and so does the pod, which waits for it', async () => {
+    const web = await runPod('web-1', { started: false });
+    const proxy = await connect(web);
+    proxy.follow();
+    await waitFor('the first clusters', () => proxy.has(CLUSTER, 'inbound'));
+    proxy.say({ type_url: LISTENER });
+    // Another proxy that has begun later has its listeners: nothing is on its way any more.
+    await follow(await runPod('web-2'));
+    expect(['inbound', 'outbound', 'probes'].filter((name) => proxy.has(LISTENER, name))).toEqual([]);
+    await record([settled('Pod', 'web-1', 'Strict')]);
+    await waitFor('the listeners', () => proxy.has(LISTENER, 'inbound') && proxy.has(LISTENER, 'probes'));
+    expect(chainNames(proxy)).toContain('8080-mtls-unmarked');
+    expect(chainNames(proxy)).not.toContain('8080-plaintext');
   });
 
   test('is told of a Service by its address, who answers there, and when that changes', async () => {

@@ -155,6 +155,7 @@ export class Leader {
       policies,
       pods,
       services: new Store<ServiceRecord>(),
+      inMesh: () => true,
       knowsPods: () => reflectors.every((reflector) => reflector.hasSynced()),
       enforcement: { of: (policy) => rolloutController.enforcement.of(policy) },
     });

@@ -129,6 +129,23 @@ describe('a proxy', () => {
     expect((await one.end()).code).toBe(status.RESOURCE_EXHAUSTED);
   });
 
+  test('that comes back with nearly as many destinations as it may have is served', async () => {
+    admit = () => worldOf('a');
+    const one = proxy();
+    const names = Array.from(
+      { length: 19_900 },
+      (_, i) => `dst|[2001:db8:1234:5678:9abc:def0:1234:5678]:${10_000 + i}`,
+    );
+    one.say({
+      node: { id: 'uid-1', cluster: 'shop/web-0' },
+      type_url: CLUSTER,
+      resource_names_subscribe: ['*', ...names],
+      initial_resource_versions: Object.fromEntries(names.map((name) => [name, 'AAAAAAAAAAAAAAAAAAAAAA'])),
+    });
+    const { removed_resources: removed, resources } = await one.next();
+    expect([resources.map(({ name }) => name), removed]).toEqual([['a'], []]);
+  });
+
   test('whose certificate is of a foreign CA, or that shows none, gets no stream', async () => {
     const foreign = await issueIdentity({ ca: await makeCorporateCa('Foreign'), account: 'web' });
     const one = proxy({ ...foreign, rootsPem: web.rootsPem });
