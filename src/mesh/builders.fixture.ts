@@ -11,7 +11,11 @@ export function sliceObject(name: string, content: object, labels: object = {}):
     namespace: 'shop',
     name,
     resourceVersion: '7',
-    labels: { 'kubernetes.io/service-name': 'web', ...labels },
+    labels: {
+      'kubernetes.io/service-name': 'web',
+      'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+      ...labels,
+    },
   };
   const ports = [{ name: 'http', port: 8080, protocol: 'TCP' }];
   return { metadata, addressType: 'IPv4', ports, ...content };

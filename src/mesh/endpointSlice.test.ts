@@ -89,6 +89,14 @@ describe('an endpoint', () => {
     expect(endpointsOf(plain)).toMatchObject([{ node: '', zone: '', forZones: [], forNodes: [] }]);
   });
 
+  test('is held to be a pod at its own address only where Kubernetes says so: others have second networks, and what lies outside', () => {
+    const endpoint = { ...plain, targetRef: { kind: 'Pod', name: 'web-0' } };
+    const podIn = (labels: object) => slice(sliceObject('web-1', { endpoints: [endpoint] }, labels)).endpoints[0]?.pod;
+    expect(podIn({})).toBe('shop/web-0');
+    for (const other of ['somebody.example', undefined])
+      expect(podIn({ 'endpointslice.kubernetes.io/managed-by': other })).toBe('');
+  });
+
   test('has the first of its addresses', () => {
     expect(endpointsOf({ addresses: ['10.1.0.1', '10.1.0.2'] }).map(({ address }) => address)).toEqual(['10.1.0.1']);
   });

@@ -12,7 +12,10 @@ export interface SlicePort {
 export interface SliceEndpoint {
   /** Canonical. */
   readonly address: string;
-  /** namespace/name of the pod that it is said to be; '' where nobody says so. */
+  /**
+   * namespace/name of the pod that it is at one of the addresses in its status; '' where that is not said: of what others keep, as for a second network of pods or what lies outside, neither
+   * may be true.
+   */
   readonly pod: string;
   /** Ready to be spoken to: it serves and is not about to end, or the Service publishes those that are not ready. */
   readonly ready: boolean;
@@ -39,6 +42,10 @@ export interface MeshEndpointSlice extends Versioned {
 const SERVICE_NAME = 'kubernetes.io/service-name';
 /** Slices of headless Services have it. kube-proxy does not ask for these. */
 const HEADLESS = 'service.kubernetes.io/headless';
+/** Who keeps it. */
+const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by';
+/** Kubernetes itself, which writes of a pod what stands in its status. */
+const KUBERNETES = 'endpointslice-controller.k8s.io';
 const NO_HINTS: readonly string[] = [];
 
 /**
@@ -53,12 +60,13 @@ export function decodeEndpointSlice(object: unknown): Decoded<MeshEndpointSlice>
   const service = stringAt(labels, SERVICE_NAME) ?? '';
   if (service === '' || property(labels, HEADLESS) !== undefined) return undefined;
   if (addressType !== 'IPv4' && addressType !== 'IPv6') return undefined;
+  const ofPods = stringAt(labels, MANAGED_BY) === KUBERNETES;
   const value: MeshEndpointSlice = {
     resourceVersion: asString(metadata['resourceVersion']),
     service: `${namespace}/${service}`,
     family: addressType,
     ports: list(ports).flatMap((entry) => portOf(entry) ?? []),
-    endpoints: list(endpoints).flatMap((entry) => endpointOf(entry, addressType, namespace) ?? []),
+    endpoints: list(endpoints).flatMap((entry) => endpointOf(entry, addressType, ofPods ? namespace : undefined) ?? []),
   };
   return { key: `${namespace}/${asString(metadata['name'])}`, value };
 }
@@ -74,7 +82,8 @@ function portOf(entry: unknown): SlicePort | undefined {
   return { name: internAt(entry, 'name') ?? '', number };
 }
 
-function endpointOf(entry: unknown, family: Family, namespace: string): SliceEndpoint | undefined {
+/** @param podsOf the namespace of pods that it may name; undefined: they mean nothing. */
+function endpointOf(entry: unknown, family: Family, podsOf: string | undefined): SliceEndpoint | undefined {
   // Nothing is said of what further addresses mean.
   const [text] = list(property(entry, 'addresses'));
   const address = typeof text === 'string' ? canonicalAddress(text) : undefined;
@@ -83,7 +92,7 @@ function endpointOf(entry: unknown, family: Family, namespace: string): SliceEnd
   const hints = property(entry, 'hints');
   return {
     address,
-    pod: podOf(property(entry, 'targetRef'), namespace),
+    pod: podsOf === undefined ? '' : podOf(property(entry, 'targetRef'), podsOf),
     ready: property(conditions, 'ready') !== false,
     serving: property(conditions, 'serving') !== false,
     terminating: property(conditions, 'terminating') === true,
