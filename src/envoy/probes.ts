@@ -13,8 +13,14 @@ export interface ProbeRoute {
   readonly port: number;
   readonly ask:
     | { readonly by: 'http' | 'https'; readonly path: string }
-    | { readonly by: 'tcp' }
-    | { readonly by: 'grpc'; readonly service: string };
+    | ({ readonly by: 'tcp' } & Watched)
+    | ({ readonly by: 'grpc'; readonly service: string } & Watched);
+}
+
+/** What the proxy asks on its own, so that it has to know how long kubelet would wait. */
+interface Watched {
+  /** Left out: kubelet's default, a second. */
+  readonly timeoutSeconds?: number | undefined;
 }
 
 export interface Probes {
@@ -90,9 +96,10 @@ export function probeClusters({ podAddress, routes }: Probes): Resource[] {
 
 const isWatched = ({ ask }: ProbeRoute): boolean => ask.by === 'tcp' || ask.by === 'grpc';
 
-/** One for each way to ask a port; of gRPC one for each service. */
+/** One for each way to ask a port; of gRPC one for each service, and where the proxy asks on its own one for each time that it waits. */
 function clusterOf({ port, ask }: ProbeRoute): string {
-  return `probe-${ask.by}-${port}${ask.by === 'grpc' ? `-${ask.service}` : ''}`;
+  const patience = 'timeoutSeconds' in ask && ask.timeoutSeconds !== undefined ? `-${ask.timeoutSeconds}s` : '';
+  return `probe-${ask.by}-${port}${patience}${ask.by === 'grpc' ? `-${ask.service}` : ''}`;
 }
 
 function clusterFor(route: ProbeRoute, podAddress: string): Resource {
@@ -125,10 +132,12 @@ function detailsOf(ask: ProbeRoute['ask']): Message {
         ),
       };
     case 'tcp':
-      return { health_checks: [{ ...everySecond, tcp_health_check: {} }] };
+      return { health_checks: [{ ...everySecond(ask), tcp_health_check: {} }] };
     case 'grpc':
       return {
-        health_checks: [{ ...everySecond, grpc_health_check: ask.service === '' ? {} : { service_name: ask.service } }],
+        health_checks: [
+          { ...everySecond(ask), grpc_health_check: ask.service === '' ? {} : { service_name: ask.service } },
+        ],
         ...overHttp2(),
       };
   }
@@ -141,10 +150,12 @@ function detailsOf(ask: ProbeRoute['ask']): Message {
 const oneRequestEach: Message = overHttp1({ max_requests_per_connection: 1 });
 
 /** kubelet counts failures itself: what is told is what was found last. Without traffic Envoy would look each minute only. */
-const everySecond: Message = {
-  timeout: '1s',
-  interval: '1s',
-  no_traffic_interval: '1s',
-  unhealthy_threshold: 1,
-  healthy_threshold: 1,
-};
+function everySecond({ timeoutSeconds = 1 }: Watched): Message {
+  return {
+    timeout: `${timeoutSeconds}s`,
+    interval: '1s',
+    no_traffic_interval: '1s',
+    unhealthy_threshold: 1,
+    healthy_threshold: 1,
+  };
+}

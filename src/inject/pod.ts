@@ -15,6 +15,7 @@ const handler = z.looseObject({
     .optional(),
   tcpSocket: z.looseObject({ port: z.union([z.int(), z.string()]), host: z.string().optional() }).optional(),
   grpc: z.looseObject({ port: z.int(), service: z.string().nullish() }).optional(),
+  timeoutSeconds: z.int().optional(),
 });
 export type Handler = z.output<typeof handler>;
 

@@ -84,11 +84,13 @@ function routeOf(container: Container, kind: ProbeKind, handler: Handler): Probe
   if (tcpSocket !== undefined && !isHook(kind)) {
     if (tcpSocket.host !== undefined && tcpSocket.host !== '') return undefined;
     const port = at(tcpSocket.port);
-    return port === undefined ? undefined : { path, port, ask: { by: 'tcp' } };
+    return port === undefined ? undefined : { path, port, ask: { by: 'tcp', ...patienceOf(container, kind) } };
   }
   if (grpc !== undefined && !isHook(kind)) {
     const port = at(grpc.port);
-    return port === undefined ? undefined : { path, port, ask: { by: 'grpc', service: grpc.service ?? '' } };
+    return port === undefined
+      ? undefined
+      : { path, port, ask: { by: 'grpc', service: grpc.service ?? '', ...patienceOf(container, kind) } };
   }
   return undefined;
 }
@@ -99,6 +101,13 @@ const ways = ['exec', 'grpc', 'httpGet', 'sleep', 'tcpSocket'] as const;
 function protocolOf(scheme: string | undefined): 'http' | 'https' | undefined {
   if (scheme === undefined || scheme === '' || scheme === 'HTTP') return 'http';
   return scheme === 'HTTPS' ? 'https' : undefined;
+}
+
+/** How long kubelet waits for an answer, where that is not a second: it stays with the probe when that is asked of the proxy. */
+function patienceOf(container: Container, kind: ProbeKind): { readonly timeoutSeconds?: number } {
+  const probe = probeKinds.find((one) => one === kind);
+  const { timeoutSeconds = 1 } = (probe && container[probe]) ?? {};
+  return timeoutSeconds > 1 ? { timeoutSeconds } : {};
 }
 
 function isHook(kind: ProbeKind): boolean {

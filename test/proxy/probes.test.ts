@@ -20,6 +20,8 @@ const routes: readonly ProbeRoute[] = [
   { path: '/probe/main/tcp-nobody', port: nobody, ask: { by: 'tcp' } },
   { path: '/probe/main/http-nobody', port: nobody, ask: { by: 'http', path: '/' } },
   { path: '/probe/main/grpc', port: ports.grpc, ask: { by: 'grpc', service: 'shop' } },
+  { path: '/probe/main/grpc-slow', port: ports.grpc, ask: { by: 'grpc', service: 'slow' } },
+  { path: '/probe/main/grpc-patient', port: ports.grpc, ask: { by: 'grpc', service: 'slow', timeoutSeconds: 5 } },
   { path: '/probe/main/grpc-other', port: ports.grpc, ask: { by: 'grpc', service: 'other' } },
 ];
 
@@ -86,6 +88,8 @@ describe('kubelet', () => {
     ['nobody listens', '/probe/main/tcp-nobody', 503],
     ['a service is well by gRPC', '/probe/main/grpc', 200],
     ['a service is not', '/probe/main/grpc-other', 503],
+    ['a service takes longer than kubelet waits', '/probe/main/grpc-slow', 503],
+    ['a service is well that takes its time, which kubelet gives it', '/probe/main/grpc-patient', 200],
   ])('learns that %s', async (_, path, status) => {
     await waitFor('the proxy to have looked', async () => (await ask(path)).status === status);
   });
