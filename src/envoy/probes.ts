@@ -12,7 +12,12 @@ export interface ProbeRoute {
   /** Of the container. */
   readonly port: number;
   readonly ask:
-    | { readonly by: 'http' | 'https'; readonly path: string }
+    | {
+        readonly by: 'http' | 'https';
+        readonly path: string;
+        /** It comes with a header Host of its author's, which is not touched. */
+        readonly namesHost?: true;
+      }
     | ({ readonly by: 'tcp' } & Watched)
     | ({ readonly by: 'grpc'; readonly service: string } & Watched);
 }
@@ -33,7 +38,7 @@ export interface Probes {
 /** Path that answers as soon as the proxy has its listeners. */
 export const READY_PATH = '/ready';
 
-export function probeListener({ ipv6, routes }: Probes): Resource {
+export function probeListener({ ipv6, podAddress, routes }: Probes): Resource {
   const health = routes.filter(isWatched).map((route) =>
     // A connect through a proxy always succeeds: it answers by what it has found out itself.
     extension('envoy.filters.http.health_check', 'extensions.filters.http.health_check.v3.HealthCheck', {
@@ -47,8 +52,13 @@ export function probeListener({ ipv6, routes }: Probes): Resource {
       ? [
           {
             match: { path },
-            // kubelet's own timeout decides.
-            route: { cluster: clusterOf({ path, port, ask }), prefix_rewrite: ask.path, timeout: '0s' },
+            route: {
+              cluster: clusterOf({ path, port, ask }),
+              prefix_rewrite: ask.path,
+              ...(ask.namesHost === true ? {} : { host_rewrite_literal: hostOf(podAddress, port) }),
+              // kubelet's own timeout decides.
+              timeout: '0s',
+            },
           },
         ]
       : [],
@@ -92,6 +102,10 @@ export function probeListener({ ipv6, routes }: Probes): Resource {
 export function probeClusters({ podAddress, routes }: Probes): Resource[] {
   const clusters = new Map(routes.map((route) => [clusterOf(route), clusterFor(route, podAddress)]));
   return [...clusters.values()];
+}
+
+function hostOf(address: string, port: number): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 const isWatched = ({ ask }: ProbeRoute): boolean => ask.by === 'tcp' || ask.by === 'grpc';

@@ -11,6 +11,7 @@ const handler = z.looseObject({
       port: z.union([z.int(), z.string()]),
       host: z.string().optional(),
       scheme: z.string().optional(),
+      httpHeaders: z.array(z.looseObject({ name: z.string() })).optional(),
     })
     .optional(),
   tcpSocket: z.looseObject({ port: z.union([z.int(), z.string()]), host: z.string().optional() }).optional(),

@@ -38,3 +38,15 @@ test('a probe that kubelet waits for is waited for by the proxy, where that asks
     { by: 'grpc', service: '' },
   ]);
 });
+
+test.each([
+  [[{ name: 'host', value: 'shop.example' }], true],
+  [[{ name: 'X-Host', value: 'shop.example' }], undefined],
+  [undefined, undefined],
+])('a probe names its host by a header of that name: %j', (httpHeaders, namesHost) => {
+  const httpGet = { path: '/', port: 80, ...(httpHeaders && { httpHeaders }) };
+  const [container] = pod({ containers: [{ name: 'main', livenessProbe: { httpGet } }] }).spec.containers;
+  if (container === undefined) throw new Error('there is no container');
+  const [route] = probeRoutes([container], rewriteProbes(container).originals);
+  expect(route?.ask).toEqual({ by: 'http', path: '/', ...(namesHost && { namesHost }) });
+});

@@ -35,7 +35,7 @@ export function rewriteProbes(container: Container): { readonly container: Conta
       ...(tcpSocket && { tcpSocket }),
       ...(grpc && { grpc }),
     };
-    const headers = httpGet?.['httpHeaders'];
+    const headers = httpGet?.httpHeaders;
     const asked = { path: probePath(container.name, kind), port: proxyPorts.probes, scheme: 'HTTP' };
     return { ...rest, httpGet: { ...asked, ...(headers === undefined ? {} : { httpHeaders: headers }) } };
   });
@@ -78,7 +78,9 @@ function routeOf(container: Container, kind: ProbeKind, handler: Handler): Probe
     if (httpGet.host !== undefined && httpGet.host !== '') return undefined;
     const port = at(httpGet.port);
     const by = protocolOf(httpGet.scheme);
-    return port === undefined || by === undefined ? undefined : { path, port, ask: { by, path: pathOf(httpGet.path) } };
+    if (port === undefined || by === undefined) return undefined;
+    const namesHost = httpGet.httpHeaders?.some(({ name }) => name.toLowerCase() === 'host') === true;
+    return { path, port, ask: { by, path: pathOf(httpGet.path), ...(namesHost && { namesHost }) } };
   }
   // kubelet does nothing for a hook of this kind.
   if (tcpSocket !== undefined && !isHook(kind)) {

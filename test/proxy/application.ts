@@ -38,7 +38,8 @@ function answerHttp(request: IncomingMessage, response: ServerResponse): void {
     return;
   }
   response.statusCode = url === '/unwell' ? 500 : 200;
-  response.end(url === '/peer' ? `${socket.remoteAddress} ${socket.remotePort}` : `asked for ${url}`);
+  if (url === '/host') response.end(request.headers.host);
+  else response.end(url === '/peer' ? `${socket.remoteAddress} ${socket.remotePort}` : `asked for ${url}`);
 }
 
 const SLOWNESS_MS = 1_500;

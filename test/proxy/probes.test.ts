@@ -13,6 +13,8 @@ const routes: readonly ProbeRoute[] = [
   { path: '/probe/main/http', port: ports.http, ask: { by: 'http', path: '/live?full=1' } },
   { path: '/probe/main/unwell', port: ports.http, ask: { by: 'http', path: '/unwell' } },
   { path: '/probe/main/moved', port: ports.http, ask: { by: 'http', path: '/moved' } },
+  { path: '/probe/main/host', port: ports.http, ask: { by: 'http', path: '/host' } },
+  { path: '/probe/main/host-named', port: ports.http, ask: { by: 'http', path: '/host', namesHost: true } },
   { path: '/probe/main/peer', port: ports.http, ask: { by: 'http', path: '/peer' } },
   { path: '/probe/main/peer-https', port: ports.https, ask: { by: 'https', path: '/peer' } },
   { path: '/probe/main/https', port: ports.https, ask: { by: 'https', path: '/ready' } },
@@ -64,6 +66,11 @@ describe('kubelet', () => {
       expect(second.text).not.toBe(first.text);
     },
   );
+
+  test('is answered for the host that it would ask for: the application at its port, or whom the probe names', async () => {
+    expect((await ask('/probe/main/host')).text).toBe(`${pod.ipv4}:${ports.http}`);
+    expect((await ask('/probe/main/host-named')).text).toBe(`${pod.ipv4}:${proxyPorts.probes}`);
+  });
 
   test('asks from an address that no peer comes from', async () => {
     expect((await ask('/probe/main/peer')).text).toMatch(/^::ffff:127\.0\.0\.7 /);
