@@ -12,9 +12,20 @@ export interface ProbeRoute {
   /** Of the container. */
   readonly port: number;
   readonly ask:
-    | { readonly by: 'http' | 'https'; readonly path: string }
-    | { readonly by: 'tcp' }
-    | { readonly by: 'grpc'; readonly service: string };
+    | {
+        readonly by: 'http' | 'https';
+        readonly path: string;
+        /** It comes with a header Host of its author's, which is not touched. */
+        readonly namesHost?: true;
+      }
+    | ({ readonly by: 'tcp' } & Watched)
+    | ({ readonly by: 'grpc'; readonly service: string } & Watched);
+}
+
+/** What the proxy asks on its own, so that it has to know how long kubelet would wait. */
+interface Watched {
+  /** Left out: kubelet's default, a second. */
+  readonly timeoutSeconds?: number | undefined;
 }
 
 export interface Probes {
@@ -27,7 +38,7 @@ export interface Probes {
 /** Path that answers as soon as the proxy has its listeners. */
 export const READY_PATH = '/ready';
 
-export function probeListener({ ipv6, routes }: Probes): Resource {
+export function probeListener({ ipv6, podAddress, routes }: Probes): Resource {
   const health = routes.filter(isWatched).map((route) =>
     // A connect through a proxy always succeeds: it answers by what it has found out itself.
     extension('envoy.filters.http.health_check', 'extensions.filters.http.health_check.v3.HealthCheck', {
@@ -41,8 +52,13 @@ export function probeListener({ ipv6, routes }: Probes): Resource {
       ? [
           {
             match: { path },
-            // kubelet's own timeout decides.
-            route: { cluster: clusterOf({ path, port, ask }), prefix_rewrite: ask.path, timeout: '0s' },
+            route: {
+              cluster: clusterOf({ path, port, ask }),
+              prefix_rewrite: ask.path,
+              ...(ask.namesHost === true ? {} : { host_rewrite_literal: hostOf(podAddress, port) }),
+              // kubelet's own timeout decides.
+              timeout: '0s',
+            },
           },
         ]
       : [],
@@ -88,11 +104,16 @@ export function probeClusters({ podAddress, routes }: Probes): Resource[] {
   return [...clusters.values()];
 }
 
+function hostOf(address: string, port: number): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
 const isWatched = ({ ask }: ProbeRoute): boolean => ask.by === 'tcp' || ask.by === 'grpc';
 
-/** One for each way to ask a port; of gRPC one for each service. */
+/** One for each way to ask a port; of gRPC one for each service, and where the proxy asks on its own one for each time that it waits. */
 function clusterOf({ port, ask }: ProbeRoute): string {
-  return `probe-${ask.by}-${port}${ask.by === 'grpc' ? `-${ask.service}` : ''}`;
+  const patience = 'timeoutSeconds' in ask && ask.timeoutSeconds !== undefined ? `-${ask.timeoutSeconds}s` : '';
+  return `probe-${ask.by}-${port}${patience}${ask.by === 'grpc' ? `-${ask.service}` : ''}`;
 }
 
 function clusterFor(route: ProbeRoute, podAddress: string): Resource {
@@ -125,10 +146,12 @@ function detailsOf(ask: ProbeRoute['ask']): Message {
         ),
       };
     case 'tcp':
-      return { health_checks: [{ ...everySecond, tcp_health_check: {} }] };
+      return { health_checks: [{ ...everySecond(ask), tcp_health_check: {} }] };
     case 'grpc':
       return {
-        health_checks: [{ ...everySecond, grpc_health_check: ask.service === '' ? {} : { service_name: ask.service } }],
+        health_checks: [
+          { ...everySecond(ask), grpc_health_check: ask.service === '' ? {} : { service_name: ask.service } },
+        ],
         ...overHttp2(),
       };
   }
@@ -141,10 +164,12 @@ function detailsOf(ask: ProbeRoute['ask']): Message {
 const oneRequestEach: Message = overHttp1({ max_requests_per_connection: 1 });
 
 /** kubelet counts failures itself: what is told is what was found last. Without traffic Envoy would look each minute only. */
-const everySecond: Message = {
-  timeout: '1s',
-  interval: '1s',
-  no_traffic_interval: '1s',
-  unhealthy_threshold: 1,
-  healthy_threshold: 1,
-};
+function everySecond({ timeoutSeconds = 1 }: Watched): Message {
+  return {
+    timeout: `${timeoutSeconds}s`,
+    interval: '1s',
+    no_traffic_interval: '1s',
+    unhealthy_threshold: 1,
+    healthy_threshold: 1,
+  };
+}

@@ -1,7 +1,8 @@
 /**
- * Whether a pod gets a sidecar, and the pod with it: pure. Injecting twice is injecting once, whatever other webhooks do in between (reinvocation), so that it always begins with the pod as it
- * was without our parts.
+ * Whether a pod gets a sidecar, and the pod with it: pure. Injecting twice is injecting once, whatever others do in between (reinvocation): it always begins with the pod as it was without our
+ * parts, and leaves what others have made of these meanwhile.
  */
+import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { annotations, injectionValues, labels } from '../api/index.ts';
@@ -37,6 +38,8 @@ export interface PatchOperation {
 const recordSchema = z.object({
   serverFirst: z.array(z.int().min(1).max(65_535)),
   inboundExcluded: z.array(z.int().min(1).max(65_535)).default([]),
+  /** Digest of our containers as they were written. */
+  parts: z.string().optional(),
   probes: z.record(z.string(), z.looseObject({})),
 });
 
@@ -55,7 +58,7 @@ export function inject(
   if (problem !== undefined) return { action: 'Refuse', message: problem };
   try {
     const wishes = readWishes(original.metadata.annotations ?? {}, settings.resources);
-    return { action: 'Inject', patch: patchBetween(pod, withOurParts(original, wishes, settings, byService)) };
+    return { action: 'Inject', patch: patchBetween(pod, withOurParts(original, wishes, settings, byService, pod)) };
   } catch (error) {
     if (error instanceof AnnotationError) return { action: 'Refuse', message: error.message };
     throw error;
@@ -114,7 +117,14 @@ function obstacle(pod: Pod, { name, labels: found }: PodNamespace): string | und
   return undefined;
 }
 
-function withOurParts(pod: Pod, wishes: Wishes, settings: InjectionSettings, byService: ServerFirstByService): Pod {
+/** @param found the pod as it came: perhaps with our parts, which others may have gone over since. */
+function withOurParts(
+  pod: Pod,
+  wishes: Wishes,
+  settings: InjectionSettings,
+  byService: ServerFirstByService,
+  found: Pod,
+): Pod {
   const { metadata, spec } = pod;
   const originals: Record<string, Originals[string]> = {};
   const rewrite = (container: Container): Container => {
@@ -125,21 +135,41 @@ function withOurParts(pod: Pod, wishes: Wishes, settings: InjectionSettings, byS
   const containers = spec.containers.map(rewrite);
   const initContainers = (spec.initContainers ?? []).map(rewrite);
   const serverFirst = resolvePorts(pod, wishes.serverFirst, byService);
-  const record = JSON.stringify({ serverFirst, inboundExcluded: wishes.inboundPortsExcluded, probes: originals });
+  const ours = [initContainer(settings, wishes), proxyContainer(settings, wishes, spec.dnsPolicy)];
+  const parts = digestOf(ours);
+  const record = JSON.stringify({
+    serverFirst,
+    inboundExcluded: wishes.inboundPortsExcluded,
+    probes: originals,
+    parts,
+  });
+  const kept = recordOf(found)?.parts === parts ? ours.map((one) => asOthersLeftIt(one, found)) : ours;
   return {
     ...pod,
     metadata: { ...metadata, annotations: { ...metadata.annotations, [annotations.injected]: record } },
     spec: {
       ...spec,
       containers,
-      initContainers: [
-        initContainer(settings, wishes),
-        proxyContainer(settings, wishes, spec.dnsPolicy),
-        ...initContainers,
-      ],
+      initContainers: [...kept, ...initContainers],
       volumes: [...(spec.volumes ?? []), ...proxyVolumes(spec.serviceAccountName ?? 'default')],
     },
   };
+}
+
+/**
+ * A container of ours as it came back: a LimitRange has given it limits, AlwaysPullImages a policy, a webhook another registry, each of which would be asked for in vain later on. But for what
+ * the API server mounts into every container: a sidecar has no use for the token of a service account.
+ */
+function asOthersLeftIt(ours: Container, { spec }: Pod): Container {
+  const found = spec.initContainers?.find(({ name }) => name === ours.name);
+  if (found === undefined) return ours;
+  const { volumeMounts: _, ...rest } = found;
+  const { volumeMounts } = ours;
+  return { ...rest, ...(volumeMounts === undefined ? {} : { volumeMounts }) };
+}
+
+function digestOf(containers: readonly Container[]): string {
+  return hash('sha256', JSON.stringify(containers)).slice(0, 16);
 }
 
 /** @throws AnnotationError where the pod has no port of that name. */

@@ -11,10 +11,12 @@ const handler = z.looseObject({
       port: z.union([z.int(), z.string()]),
       host: z.string().optional(),
       scheme: z.string().optional(),
+      httpHeaders: z.array(z.looseObject({ name: z.string() })).optional(),
     })
     .optional(),
   tcpSocket: z.looseObject({ port: z.union([z.int(), z.string()]), host: z.string().optional() }).optional(),
   grpc: z.looseObject({ port: z.int(), service: z.string().nullish() }).optional(),
+  timeoutSeconds: z.int().optional(),
 });
 export type Handler = z.output<typeof handler>;
 

@@ -35,7 +35,7 @@ export function rewriteProbes(container: Container): { readonly container: Conta
       ...(tcpSocket && { tcpSocket }),
       ...(grpc && { grpc }),
     };
-    const headers = httpGet?.['httpHeaders'];
+    const headers = httpGet?.httpHeaders;
     const asked = { path: probePath(container.name, kind), port: proxyPorts.probes, scheme: 'HTTP' };
     return { ...rest, httpGet: { ...asked, ...(headers === undefined ? {} : { httpHeaders: headers }) } };
   });
@@ -78,17 +78,21 @@ function routeOf(container: Container, kind: ProbeKind, handler: Handler): Probe
     if (httpGet.host !== undefined && httpGet.host !== '') return undefined;
     const port = at(httpGet.port);
     const by = protocolOf(httpGet.scheme);
-    return port === undefined || by === undefined ? undefined : { path, port, ask: { by, path: pathOf(httpGet.path) } };
+    if (port === undefined || by === undefined) return undefined;
+    const namesHost = httpGet.httpHeaders?.some(({ name }) => name.toLowerCase() === 'host') === true;
+    return { path, port, ask: { by, path: pathOf(httpGet.path), ...(namesHost && { namesHost }) } };
   }
   // kubelet does nothing for a hook of this kind.
   if (tcpSocket !== undefined && !isHook(kind)) {
     if (tcpSocket.host !== undefined && tcpSocket.host !== '') return undefined;
     const port = at(tcpSocket.port);
-    return port === undefined ? undefined : { path, port, ask: { by: 'tcp' } };
+    return port === undefined ? undefined : { path, port, ask: { by: 'tcp', ...patienceOf(container, kind) } };
   }
   if (grpc !== undefined && !isHook(kind)) {
     const port = at(grpc.port);
-    return port === undefined ? undefined : { path, port, ask: { by: 'grpc', service: grpc.service ?? '' } };
+    return port === undefined
+      ? undefined
+      : { path, port, ask: { by: 'grpc', service: grpc.service ?? '', ...patienceOf(container, kind) } };
   }
   return undefined;
 }
@@ -99,6 +103,13 @@ const ways = ['exec', 'grpc', 'httpGet', 'sleep', 'tcpSocket'] as const;
 function protocolOf(scheme: string | undefined): 'http' | 'https' | undefined {
   if (scheme === undefined || scheme === '' || scheme === 'HTTP') return 'http';
   return scheme === 'HTTPS' ? 'https' : undefined;
+}
+
+/** How long kubelet waits for an answer, where that is not a second: it stays with the probe when that is asked of the proxy. */
+function patienceOf(container: Container, kind: ProbeKind): { readonly timeoutSeconds?: number } {
+  const probe = probeKinds.find((one) => one === kind);
+  const { timeoutSeconds = 1 } = (probe && container[probe]) ?? {};
+  return timeoutSeconds > 1 ? { timeoutSeconds } : {};
 }
 
 function isHook(kind: ProbeKind): boolean {

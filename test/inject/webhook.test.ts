@@ -29,6 +29,7 @@ let webhook: Webhook;
 const namespaces: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   shop: { [labels.injection]: 'enabled' },
   plain: {},
+  ranged: { [labels.injection]: 'enabled' },
   secured: { [labels.injection]: 'enabled', 'pod-security.kubernetes.io/enforce': 'restricted' },
 };
 
@@ -81,6 +82,13 @@ beforeAll(async () => {
       await apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata });
     }
   }
+  const limits = [{ type: 'Container', default: { cpu: '500m' }, max: { cpu: '1' } }];
+  await apply({
+    apiVersion: 'v1',
+    kind: 'LimitRange',
+    metadata: { name: 'cpu', namespace: 'ranged' },
+    spec: { limits },
+  });
   // The API server learns of a webhook by a watch.
   await waitFor('the webhook to be called', async () => (await create('probe', 'shop')).includes('mtls-proxy'));
 });
@@ -131,6 +139,12 @@ describe('a pod in a namespace that asked for the mesh', () => {
     expect(await refusal('web', 'shop', undefined, metadata)).toContain(
       `annotation ${annotations.excludeOutboundRanges} has "everywhere": write CIDRs, as in 192.0.2.0/24`,
     );
+  });
+
+  test('that has a LimitRange is admitted with the defaults of that for the sidecar, too', async () => {
+    const stored = parsePod(JSON.parse(await create('web', 'ranged')));
+    const all = [...(stored.spec.initContainers ?? []), ...stored.spec.containers];
+    expect(all.map(({ resources }) => resources)).toMatchObject(all.map(() => ({ limits: { cpu: '500m' } })));
   });
 
   test('that enforces Pod Security is refused with that for a reason', async () => {

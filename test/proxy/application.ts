@@ -38,19 +38,24 @@ function answerHttp(request: IncomingMessage, response: ServerResponse): void {
     return;
   }
   response.statusCode = url === '/unwell' ? 500 : 200;
-  response.end(url === '/peer' ? `${socket.remoteAddress} ${socket.remotePort}` : `asked for ${url}`);
+  if (url === '/host') response.end(request.headers.host);
+  else response.end(url === '/peer' ? `${socket.remoteAddress} ${socket.remotePort}` : `asked for ${url}`);
 }
 
-/** grpc.health.v1.Health/Check without a library: the service `shop` is serving, others are not. */
+const SLOWNESS_MS = 1_500;
+
+/** grpc.health.v1.Health/Check without a library: the service `shop` is serving, `slow` says so after a while, others are not. */
 function answerHealth(stream: ServerHttp2Stream): void {
   const chunks: Buffer[] = [];
   stream.on('data', (chunk: Buffer) => chunks.push(chunk));
   stream.on('end', () => {
-    const status = Buffer.concat(chunks).includes('shop') ? 1 : 2;
+    const question = Buffer.concat(chunks);
+    const status = question.includes('shop') || question.includes('slow') ? 1 : 2;
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
     // Length-prefixed message: field 1, a number.
-    stream.end(Buffer.from([0, 0, 0, 0, 2, 8, status]));
+    const answer = Buffer.from([0, 0, 0, 0, 2, 8, status]);
+    setTimeout(() => stream.destroyed || stream.end(answer), question.includes('slow') ? SLOWNESS_MS : 0);
   });
   stream.on('error', () => stream.destroy());
 }

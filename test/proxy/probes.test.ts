@@ -13,6 +13,8 @@ const routes: readonly ProbeRoute[] = [
   { path: '/probe/main/http', port: ports.http, ask: { by: 'http', path: '/live?full=1' } },
   { path: '/probe/main/unwell', port: ports.http, ask: { by: 'http', path: '/unwell' } },
   { path: '/probe/main/moved', port: ports.http, ask: { by: 'http', path: '/moved' } },
+  { path: '/probe/main/host', port: ports.http, ask: { by: 'http', path: '/host' } },
+  { path: '/probe/main/host-named', port: ports.http, ask: { by: 'http', path: '/host', namesHost: true } },
   { path: '/probe/main/peer', port: ports.http, ask: { by: 'http', path: '/peer' } },
   { path: '/probe/main/peer-https', port: ports.https, ask: { by: 'https', path: '/peer' } },
   { path: '/probe/main/https', port: ports.https, ask: { by: 'https', path: '/ready' } },
@@ -20,6 +22,8 @@ const routes: readonly ProbeRoute[] = [
   { path: '/probe/main/tcp-nobody', port: nobody, ask: { by: 'tcp' } },
   { path: '/probe/main/http-nobody', port: nobody, ask: { by: 'http', path: '/' } },
   { path: '/probe/main/grpc', port: ports.grpc, ask: { by: 'grpc', service: 'shop' } },
+  { path: '/probe/main/grpc-slow', port: ports.grpc, ask: { by: 'grpc', service: 'slow' } },
+  { path: '/probe/main/grpc-patient', port: ports.grpc, ask: { by: 'grpc', service: 'slow', timeoutSeconds: 5 } },
   { path: '/probe/main/grpc-other', port: ports.grpc, ask: { by: 'grpc', service: 'other' } },
 ];
 
@@ -63,6 +67,11 @@ describe('kubelet', () => {
     },
   );
 
+  test('is answered for the host that it would ask for: the application at its port, or whom the probe names', async () => {
+    expect((await ask('/probe/main/host')).text).toBe(`${pod.ipv4}:${ports.http}`);
+    expect((await ask('/probe/main/host-named')).text).toBe(`${pod.ipv4}:${proxyPorts.probes}`);
+  });
+
   test('asks from an address that no peer comes from', async () => {
     expect((await ask('/probe/main/peer')).text).toMatch(/^::ffff:127\.0\.0\.7 /);
   });
@@ -86,6 +95,8 @@ describe('kubelet', () => {
     ['nobody listens', '/probe/main/tcp-nobody', 503],
     ['a service is well by gRPC', '/probe/main/grpc', 200],
     ['a service is not', '/probe/main/grpc-other', 503],
+    ['a service takes longer than kubelet waits', '/probe/main/grpc-slow', 503],
+    ['a service is well that takes its time, which kubelet gives it', '/probe/main/grpc-patient', 200],
   ])('learns that %s', async (_, path, status) => {
     await waitFor('the proxy to have looked', async () => (await ask(path)).status === status);
   });

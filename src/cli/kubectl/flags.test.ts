@@ -43,6 +43,7 @@ describe('the command line of kubectl mtls', () => {
   test('knows which pods proxies is about', () => {
     expect(parsed('proxies')).toMatchObject({ namespace: undefined, allNamespaces: false, name: undefined });
     expect(parsed('proxies', '-A', '-o', 'wide')).toMatchObject({ allNamespaces: true, output: 'wide' });
+    expect(parsed('proxies', '-n=shop', '-o=json')).toMatchObject({ namespace: 'shop', output: 'json' });
     expect(parsed('proxies', '-n', 'shop', 'web-1')).toMatchObject({ namespace: 'shop', name: 'web-1' });
   });
 

@@ -150,7 +150,8 @@ function refuse(values: Values, command: string, flags: readonly (keyof Values)[
 function parse(args: readonly string[]) {
   try {
     return parseArgs({
-      args: [...args],
+      // As kubectl takes them, too.
+      args: args.map((arg) => arg.replace(/^(-[nop])=/, '$1')),
       allowPositionals: true,
       options: {
         kubeconfig: { type: 'string' },
