@@ -1,4 +1,5 @@
 /** What every proxy is to have, from what the API server says: kept as that changes, rendered when a proxy asks. */
+import { BlockList, isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import {
   type AddressRange,
@@ -61,6 +62,8 @@ const subjects = {
   node: (name: string) => `node ${name}`,
 };
 
+const familyWord = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4');
+
 const namespaceOf = (key: string): string => key.slice(0, key.indexOf('/'));
 
 export class MeshState {
@@ -80,9 +83,12 @@ export class MeshState {
   constructor(stores: MeshStores, settings: MeshSettings) {
     this.#stores = stores;
     this.#settings = settings;
+    const ranges = new BlockList();
+    for (const { address, length } of settings.ranges) ranges.addSubnet(address, length, familyWord(address));
     this.#rendered = new RenderedDestinations({
       destinations: this.#destinations,
       pod: (key) => stores.pods.get(key),
+      inRanges: (address) => ranges.check(address, familyWord(address)),
       modes: (namespace) => this.#modes.get(namespace),
       encodings: this.#encodings,
       trustDomain: settings.trustDomain,
