@@ -50,6 +50,8 @@ export interface MeshSettings {
   readonly onChange: (subjects: Iterable<string>) => void;
   /** From the state of this number on, proxies are rendered from a namespace's record at this version. Called before `onChange`. */
   readonly onRecord: (record: RecordReport) => void;
+  /** Proxies are rendered without a record of the namespace from now on. Called before `onChange`. */
+  readonly onRecordGone: (namespace: string) => void;
 }
 
 /** More Services of a namespace are left to be asked for. */
@@ -163,8 +165,8 @@ export class MeshState {
     }
     this.#rendered.forget(addresses);
     this.#number += 1;
-    if (after !== undefined)
-      this.#settings.onRecord({ namespace, resourceVersion: after.resourceVersion, state: this.#number });
+    if (after === undefined) this.#settings.onRecordGone(namespace);
+    else this.#settings.onRecord({ namespace, resourceVersion: after.resourceVersion, state: this.#number });
     this.#settings.onChange([...addresses, subjects.namespace(namespace)]);
   }
 

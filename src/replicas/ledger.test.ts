@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Ledger } from './ledger.ts';
 import type { Report } from './reports.ts';
 
-const report = (parts: Partial<Report>): Report => ({ proxies: [], gone: [], records: [], ...parts });
+const report = (parts: Partial<Report>): Report => ({ proxies: [], gone: [], records: [], recordsGone: [], ...parts });
 const version = (resourceVersion: string, state: number) => ({ namespace: 'shop', resourceVersion, state });
 const proxy = (uid: string, acknowledged?: number) => ({
   uid,
@@ -50,6 +50,13 @@ describe('the version by which a proxy acts', () => {
     expect(ledger.versionOf('shop', 'p')).toBe('20');
     ledger.take('a', report({ proxies: [current(7)] }));
     expect(ledger.versionOf('shop', 'p')).toBe('30');
+  });
+
+  test('is not known of a record that is deleted, until there is another', () => {
+    const ledger = told({ records: [version('10', 1)], proxies: [proxy('p', 4)] }, { recordsGone: ['shop'] });
+    expect([ledger.versionOf('shop', 'p'), ledger.renderedFrom('shop')]).toEqual([undefined, undefined]);
+    ledger.take('a', report({ recordsGone: ['shop'], records: [version('20', 3)] }));
+    expect([ledger.versionOf('shop', 'p'), ledger.renderedFrom('shop')]).toEqual(['20', '20']);
   });
 
   test('with streams to two replicas is the older one', () => {
