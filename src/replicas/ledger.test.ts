@@ -102,6 +102,17 @@ describe('where newcomers begin', () => {
     expect(ledger.renderedFrom('shop')).toBe('10');
   });
 
+  test('does not depend on a replica that is not there any more, though its last words come later than that', () => {
+    const ledger = told({ records: [version('10', 1)], proxies: [proxy('p', 1)] });
+    ledger.expect('b');
+    ledger.take('b', report({ records: [version('20', 7)] }));
+    ledger.forget('a');
+    ledger.take('a', report({ records: [version('10', 1)], proxies: [proxy('p', 1)] }));
+    ledger.silence('a');
+    expect(ledger.renderedFrom('shop')).toBe('20');
+    expect(ledger.versionOf('shop', 'p')).toBeUndefined();
+  });
+
   test('is not known where a replica has told nothing yet, or knows no record', () => {
     const ledger = told({ records: [version('10', 1)] });
     ledger.expect('b');

@@ -37,6 +37,8 @@ export class Ledger {
 
   /** The first report of a replica after `expect` or `silence` is everything; others are what has changed. */
   take(replica: string, { gone, proxies, records, recordsGone, told }: Report): void {
+    // What was on its way when it was forgotten: nobody would ever forget it again.
+    if (!this.#replicas.has(replica)) return;
     const known = this.#replicas.get(replica) ?? { records: new Map(), proxies: new Map(), told: 0 };
     this.#replicas.set(replica, known);
     known.told = told ?? known.told;
