@@ -11,6 +11,15 @@ export const unlimited: Message = {
   circuit_breakers: { thresholds: [{ max_connections: MOST, max_pending_requests: MOST, max_requests: MOST }] },
 };
 
+/**
+ * A silent connection is asked about each minute. A peer that has vanished without a word, its node with it, is noticed two minutes after its last one, and whoever forgets what is silent, as load
+ * balancers do, hears something. What an application asks of its own socket goes to its sidecar and no further.
+ */
+export const keepalive: Message = { keepalive_time: 60, keepalive_interval: 10, keepalive_probes: 6 };
+
+/** For clusters that lead out of the pod. */
+export const toPeers: Message = { ...unlimited, upstream_connection_options: { tcp_keepalive: keepalive } };
+
 /** Dials where the connection was going. */
 export function originalDestinationCluster(name: string, more: Message = {}): Resource {
   return {

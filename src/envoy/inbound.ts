@@ -3,7 +3,7 @@
  * connections at the most. Disabled serves what Permissive does, byte for byte: there only clients differ.
  */
 import type { Mode } from '../api/index.ts';
-import { emptyCluster, originalDestinationCluster } from './clusters.ts';
+import { emptyCluster, keepalive, originalDestinationCluster } from './clusters.ts';
 import { everyAddress, extension, type Message, type Resource, types } from './message.ts';
 import {
   clusterNames,
@@ -46,6 +46,7 @@ export function inboundListener(inbound: Inbound): Resource {
     name: 'inbound',
     ...everyAddress(proxyPorts.inbound, ipv6),
     traffic_direction: 'INBOUND',
+    tcp_keepalive: keepalive,
     listener_filters: [originalDestination, tlsInspector(ports)],
     // A client that says nothing for so long waits for the server's greeting: then it is plaintext.
     listener_filters_timeout: '5s',

@@ -3,7 +3,7 @@
  * anew to everybody whenever any Service changes. Pure.
  */
 import { isIP } from 'node:net';
-import { emptyCluster, originalDestinationCluster, soleEndpoint, unlimited } from './clusters.ts';
+import { emptyCluster, originalDestinationCluster, soleEndpoint, toPeers } from './clusters.ts';
 import {
   everyAddress,
   extension,
@@ -155,7 +155,7 @@ export function serviceCluster(name: string, peers: readonly Peer[], trustDomain
     name,
     type: 'EDS',
     connect_timeout: '5s',
-    ...unlimited,
+    ...toPeers,
     // Of all policies that go by a hash the one that moves fewest clients when endpoints come and go.
     ...(affinity ? { lb_policy: 'MAGLEV' } : {}),
     eds_cluster_config: { eds_config: { ads: {}, resource_api_version: 'V3' } },
@@ -191,7 +191,7 @@ export function podCluster(name: string, endpoint: Endpoint): Resource {
     name,
     type: 'STATIC',
     connect_timeout: '5s',
-    ...unlimited,
+    ...toPeers,
     transport_socket: socketOf(endpoint.peer),
     load_assignment: soleEndpoint(name, dialled(endpoint)),
   };
@@ -199,7 +199,7 @@ export function podCluster(name: string, endpoint: Endpoint): Resource {
 
 /** For what is not known to be anybody: it is passed on to where it was going, in plaintext. */
 export function passThroughCluster(name: string): Resource {
-  return originalDestinationCluster(name);
+  return originalDestinationCluster(name, toPeers);
 }
 
 /**

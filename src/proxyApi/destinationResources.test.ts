@@ -33,6 +33,7 @@ class World {
   readonly rendered = new RenderedDestinations({
     destinations: this.#destinations,
     pod: (key) => this.#pods.get(key),
+    inRanges: (address) => address.startsWith('10.'),
     modes: () => undefined,
     encodings: new Encodings(),
     trustDomain: 'cluster.local',
@@ -94,11 +95,17 @@ describe('an endpoint', () => {
   });
 
   test('that is a pod with the network of its host is dialled in plaintext as soon as that is known', () => {
-    const world = new World([endpointOf('192.0.2.1', 'agent')]);
+    const world = new World([endpointOf('10.0.0.1', 'agent')]);
     world.expect();
-    expect(world.learn('shop/agent', { ...podRecord('192.0.2.1'), mesh: undefined })).toEqual([SERVICE]);
-    world.expect(plaintext('192.0.2.1'));
+    expect(world.learn('shop/agent', { ...podRecord('10.0.0.1'), mesh: undefined })).toEqual([SERVICE]);
+    world.expect(plaintext('10.0.0.1'));
     expect(world.rendered.awaiting('shop/agent')).toEqual([]);
+  });
+
+  test('of a network that is none of the mesh is dialled in plaintext, whatever pod it is said to be', () => {
+    const world = new World([endpointOf('192.0.2.1', 'web-1'), endpointOf('192.0.2.2', 'agent')]);
+    world.learn('shop/web-1', podRecord('10.1.0.1'));
+    world.expect(plaintext('192.0.2.1'), plaintext('192.0.2.2'));
   });
 
   test('of which nobody says that it is a pod is dialled as who has its address', () => {

@@ -32,6 +32,8 @@ import { modesOfPort, modesOfWorkload, type RecordedModes } from './recordedMode
 export interface DestinationWorld {
   readonly destinations: Destinations;
   readonly pod: (key: string) => PodRecord | undefined;
+  /** Whether an address is in the ranges of pods and Services. */
+  readonly inRanges: (address: string) => boolean;
   readonly modes: (namespace: string) => RecordedModes | undefined;
   readonly encodings: Encodings;
   readonly trustDomain: string;
@@ -171,7 +173,8 @@ export class RenderedDestinations {
    * @param service the address at which it is an endpoint.
    */
   #isThere({ address, endpoint }: Candidate, service: string): boolean {
-    if (endpoint.pod === '') return true;
+    // Of another network, as one that a controller of its own has given the pod, no sidecar is in the way.
+    if (endpoint.pod === '' || !this.#world.inRanges(address)) return true;
     const record = this.#world.pod(endpoint.pod);
     // Without a place in the mesh it has the network of its host, or has ended.
     if (record !== undefined && record.mesh === undefined) return true;

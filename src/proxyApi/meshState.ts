@@ -1,4 +1,5 @@
 /** What every proxy is to have, from what the API server says: kept as that changes, rendered when a proxy asks. */
+import { BlockList, isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import {
   type AddressRange,
@@ -49,6 +50,8 @@ export interface MeshSettings {
   readonly onChange: (subjects: Iterable<string>) => void;
   /** From the state of this number on, proxies are rendered from a namespace's record at this version. Called before `onChange`. */
   readonly onRecord: (record: RecordReport) => void;
+  /** Proxies are rendered without a record of the namespace from now on. Called before `onChange`. */
+  readonly onRecordGone: (namespace: string) => void;
 }
 
 /** More Services of a namespace are left to be asked for. */
@@ -60,6 +63,8 @@ const subjects = {
   namespace: (name: string) => `namespace ${name}`,
   node: (name: string) => `node ${name}`,
 };
+
+const familyWord = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4');
 
 const namespaceOf = (key: string): string => key.slice(0, key.indexOf('/'));
 
@@ -80,9 +85,12 @@ export class MeshState {
   constructor(stores: MeshStores, settings: MeshSettings) {
     this.#stores = stores;
     this.#settings = settings;
+    const ranges = new BlockList();
+    for (const { address, length } of settings.ranges) ranges.addSubnet(address, length, familyWord(address));
     this.#rendered = new RenderedDestinations({
       destinations: this.#destinations,
       pod: (key) => stores.pods.get(key),
+      inRanges: (address) => ranges.check(address, familyWord(address)),
       modes: (namespace) => this.#modes.get(namespace),
       encodings: this.#encodings,
       trustDomain: settings.trustDomain,
@@ -157,8 +165,8 @@ export class MeshState {
     }
     this.#rendered.forget(addresses);
     this.#number += 1;
-    if (after !== undefined)
-      this.#settings.onRecord({ namespace, resourceVersion: after.resourceVersion, state: this.#number });
+    if (after === undefined) this.#settings.onRecordGone(namespace);
+    else this.#settings.onRecord({ namespace, resourceVersion: after.resourceVersion, state: this.#number });
     this.#settings.onChange([...addresses, subjects.namespace(namespace)]);
   }
 

@@ -61,6 +61,10 @@ export class ReportHub {
     this.#tell((pending) => pending.record(report));
   }
 
+  recordGone(namespace: string): void {
+    if (this.#records.delete(namespace)) this.#tell((pending) => pending.recordGone(namespace));
+  }
+
   #listen(call: Call): void {
     const who = spiffeIdOf(call as CallPeer);
     if (who !== this.#options.listener) {

@@ -133,6 +133,7 @@ export async function startProxyApi(options: ProxyApiOptions, signal: AbortSigna
     log,
     onChange: (subjects) => server?.changed(subjects),
     onRecord: (report) => reports.record(report),
+    onRecordGone: (namespace) => reports.recordGone(namespace),
   });
 
   const readiness = () => {

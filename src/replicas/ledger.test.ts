@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Ledger } from './ledger.ts';
 import type { Report } from './reports.ts';
 
-const report = (parts: Partial<Report>): Report => ({ proxies: [], gone: [], records: [], ...parts });
+const report = (parts: Partial<Report>): Report => ({ proxies: [], gone: [], records: [], recordsGone: [], ...parts });
 const version = (resourceVersion: string, state: number) => ({ namespace: 'shop', resourceVersion, state });
 const proxy = (uid: string, acknowledged?: number) => ({
   uid,
@@ -52,6 +52,13 @@ describe('the version by which a proxy acts', () => {
     expect(ledger.versionOf('shop', 'p')).toBe('30');
   });
 
+  test('is not known of a record that is deleted, until there is another', () => {
+    const ledger = told({ records: [version('10', 1)], proxies: [proxy('p', 4)] }, { recordsGone: ['shop'] });
+    expect([ledger.versionOf('shop', 'p'), ledger.renderedFrom('shop')]).toEqual([undefined, undefined]);
+    ledger.take('a', report({ recordsGone: ['shop'], records: [version('20', 3)] }));
+    expect([ledger.versionOf('shop', 'p'), ledger.renderedFrom('shop')]).toEqual(['20', '20']);
+  });
+
   test('with streams to two replicas is the older one', () => {
     const ledger = told({ records: [version('20', 9)], proxies: [proxy('p', 9)] });
     ledger.expect('b');
@@ -93,6 +100,17 @@ describe('where newcomers begin', () => {
     ledger.expect('b');
     ledger.take('b', report({ records: [version('10', 7)] }));
     expect(ledger.renderedFrom('shop')).toBe('10');
+  });
+
+  test('does not depend on a replica that is not there any more, though its last words come later than that', () => {
+    const ledger = told({ records: [version('10', 1)], proxies: [proxy('p', 1)] });
+    ledger.expect('b');
+    ledger.take('b', report({ records: [version('20', 7)] }));
+    ledger.forget('a');
+    ledger.take('a', report({ records: [version('10', 1)], proxies: [proxy('p', 1)] }));
+    ledger.silence('a');
+    expect(ledger.renderedFrom('shop')).toBe('20');
+    expect(ledger.versionOf('shop', 'p')).toBeUndefined();
   });
 
   test('is not known where a replica has told nothing yet, or knows no record', () => {

@@ -36,10 +36,14 @@ export class Ledger {
   }
 
   /** The first report of a replica after `expect` or `silence` is everything; others are what has changed. */
-  take(replica: string, { gone, proxies, records, told }: Report): void {
+  take(replica: string, { gone, proxies, records, recordsGone, told }: Report): void {
+    // What was on its way when it was forgotten: nobody would ever forget it again.
+    if (!this.#replicas.has(replica)) return;
     const known = this.#replicas.get(replica) ?? { records: new Map(), proxies: new Map(), told: 0 };
     this.#replicas.set(replica, known);
     known.told = told ?? known.told;
+    // Namespaces come and go for as long as a leader leads.
+    for (const namespace of recordsGone) known.records.delete(namespace);
     for (const report of records) {
       const versions = known.records.get(report.namespace) ?? [];
       versions.push(report);

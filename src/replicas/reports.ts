@@ -32,6 +32,8 @@ export const reportSchema = z.object({
   /** UIDs of proxies that have no stream any more. */
   gone: z.array(z.string().max(64)).default([]),
   records: z.array(recordSchema).default([]),
+  /** Namespaces whose records are deleted; those in `records` have come after that. */
+  recordsGone: z.array(z.string().max(253)).default([]),
 });
 export type Report = z.output<typeof reportSchema>;
 
@@ -43,10 +45,12 @@ export class PendingReport {
   readonly #proxies = new Map<string, ProxyReport>();
   readonly #gone = new Set<string>();
   readonly #records = new Map<string, RecordReport>();
+  readonly #recordsGone = new Set<string>();
   #told: number | undefined;
 
   get empty(): boolean {
-    return this.#told === undefined && this.#proxies.size === 0 && this.#gone.size === 0 && this.#records.size === 0;
+    const all = [this.#proxies, this.#gone, this.#records, this.#recordsGone];
+    return this.#told === undefined && all.every(({ size }) => size === 0);
   }
 
   /** All that is to be told of a state has been told before this. */
@@ -68,6 +72,11 @@ export class PendingReport {
     this.#records.set(report.namespace, report);
   }
 
+  recordGone(namespace: string): void {
+    this.#records.delete(namespace);
+    this.#recordsGone.add(namespace);
+  }
+
   /** Takes all of it. Records come with or before the proxies that have acknowledged them. */
   take(): Report {
     const report = {
@@ -75,11 +84,13 @@ export class PendingReport {
       proxies: [...this.#proxies.values()],
       gone: [...this.#gone],
       records: [...this.#records.values()],
+      recordsGone: [...this.#recordsGone],
     };
     this.#told = undefined;
     this.#proxies.clear();
     this.#gone.clear();
     this.#records.clear();
+    this.#recordsGone.clear();
     return report;
   }
 }

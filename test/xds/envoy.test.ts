@@ -1,5 +1,7 @@
 /** A real Envoy that is configured by our server: what it does with what it is sent, and what becomes of its connections. */
-import { createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Mode } from '../../src/api/index.ts';
@@ -16,6 +18,7 @@ import {
   passThroughCluster,
   podCluster,
   probeListener,
+  proxyPorts,
   type Resource,
   refusedCluster,
   serviceCluster,
@@ -344,6 +347,46 @@ describe('what leaves the pod for another pod’s address', () => {
     const name = destinationName(pod.machine, plaintextPort);
     world.onDemand(name, passThroughCluster(name));
     expect(await dialer.visit(pod.machine, plaintextPort)).toBe('in plaintext question');
+  });
+});
+
+/** How many of the pod's established connections the kernel keeps alive, of those that have these ports. */
+function keptAlive(is: (local: number, remote: number) => boolean): number {
+  const rows = ['tcp', 'tcp6'].flatMap((family) =>
+    readFileSync(`/proc/${pod.pid}/net/${family}`, 'utf8').trim().split('\n').slice(1),
+  );
+  const portOf = (address = ''): number => Number.parseInt(address.split(':')[1] ?? '', 16);
+  // State 01 is an established one, and 02 the timer by which it is kept alive (proc_pid_net(5)).
+  return rows
+    .map((row) => row.trim().split(/\s+/))
+    .filter(
+      ([, local, remote, state, , timer]) =>
+        state === '01' && timer?.startsWith('02:') && is(portOf(local), portOf(remote)),
+    ).length;
+}
+
+describe('a connection that is silent for long', () => {
+  test('is asked about on the way to a peer, to whoever is outside, and from a client', async () => {
+    const [meshed, outside] = [serviceAddress(), destinationName(pod.machine, plaintextPort)];
+    know(meshed, 80, [endpoint(securedPort, DB)]);
+    world.onDemand(outside, passThroughCluster(outside));
+    const all = [dialer.open(meshed, 80), dialer.open(pod.machine, plaintextPort)];
+    const client = connect({ host: pod.ipv4, port: ports.plain });
+    try {
+      for (const one of all) await one.ask('one');
+      client.write('question');
+      await once(client, 'data');
+      const seen = () => [
+        keptAlive((_, remote) => remote === securedPort),
+        keptAlive((_, remote) => remote === plaintextPort),
+        keptAlive((local) => local === proxyPorts.inbound),
+      ];
+      // Until what was just said is acknowledged another timer runs.
+      await waitFor('each to be kept alive', () => seen().every((count) => count > 0));
+    } finally {
+      for (const one of all) one.close();
+      client.destroy();
+    }
   });
 });
 

@@ -30,10 +30,15 @@ export function causeOf({ accepts, mode, port }: Difference, { asked, rollout, s
   if (refused !== undefined) return 'it refused what it was told last';
   if (waiting !== undefined)
     return `version ${waiting} of its listener waits in it for what that needs, a certificate as a rule`;
+  const missing = 'missing' in rollout ? rollout.missing : undefined;
+  const told =
+    'missing' in rollout ? undefined : toldOf(rollout.value?.workloads.get(workloadText(sidecar.workload)), port);
+  const unrecorded = 'the operator has recorded no mode for its workload yet';
+  if (active === undefined && missing === undefined && told === undefined)
+    return `${unrecorded}: it waits closed for that`;
   if (active === undefined) return 'proxy-api has told it nothing yet; see that proxy-api runs';
-  if ('missing' in rollout) return `how far a switch is cannot be told: you lack the permission to ${rollout.missing}`;
-  const told = toldOf(rollout.value?.workloads.get(workloadText(sidecar.workload)), port);
-  if (told === undefined) return 'the operator has recorded no mode for its workload yet';
+  if (missing !== undefined) return `how far a switch is cannot be told: you lack the permission to ${missing}`;
+  if (told === undefined) return unrecorded;
   const { phase, servers, since, target } = told;
   if (acceptedIn(servers) !== accepts) return `it was told ${servers} and has not taken it; see that proxy-api runs`;
   if (phase !== 'Settled') return `the switch to ${target} is on its way (${phase} since ${since})`;

@@ -110,7 +110,12 @@ describe('a port at which the proxy takes something else than its mode asks for'
       { inbound: inbound({ warming_state: { version_info: 'v2' } }) },
       'version v2 of its listener waits in it',
     ],
-    ['was told nothing', { inbound: '{}' }, 'proxy-api has told it nothing yet'],
+    ['was told nothing', { inbound: '{}', rollout: record({}) }, 'proxy-api has told it nothing yet'],
+    [
+      'is told nothing before a mode is recorded',
+      { inbound: '{}' },
+      'the operator has recorded no mode for its workload yet: it waits closed for that',
+    ],
     [
       'may not be compared with the record',
       { inbound: inbound(), rollout: { missing: 'get mtlsrollouts.mtls-operator.io in namespace shop' } },
