@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { decodePod, type PodRecord } from '../inventory/index.ts';
 import type { Change } from '../kube/index.ts';
 import { service, serviceObject, slice, sliceObject } from './builders.fixture.ts';
-import { Destinations } from './destinations.ts';
+import { Destinations, type MeshNode } from './destinations.ts';
 import type { MeshEndpointSlice } from './endpointSlice.ts';
 import { candidatesOf } from './selectEndpoints.ts';
 import type { MeshService } from './service.ts';
@@ -108,6 +108,21 @@ describe('an address', () => {
   test.each(['', 'web.shop.svc', '10.1.0', 'fe80::1%eth0'])('that is none is unknown: %j', (address) => {
     const known = index({ pods: { 'shop/web-1': pod({}) } });
     expect([known.find(address, 80), known.podAt(address)]).toEqual([unknown, undefined]);
+  });
+
+  test('of a node is nobody’s of the mesh, at every port, and a pod goes before a node that says that it has its address', () => {
+    const known = index({ pods: { 'shop/web-1': pod({}) } });
+    const node = { ...at(1), addresses: ['10.1.0.9', 'fd00:1::9', '10.1.0.1'] };
+    expect(known.applyNode({ key: 'node-1', after: node })).toEqual(node.addresses);
+    for (const address of ['10.1.0.9', 'fd00:1::9']) expect(known.find(address, 9100)).toEqual({ kind: 'node' });
+    expect(known.find('10.1.0.1', 80)).toEqual({ kind: 'pod', pod: 'shop/web-1' });
+    expect(known.applyNode({ key: 'node-1', after: { ...node, ...at(2) } })).toEqual([]);
+    expect(known.applyNode({ key: 'node-1', after: { ...at(3), addresses: ['10.1.0.1'] } })).toEqual([
+      '10.1.0.9',
+      'fd00:1::9',
+    ]);
+    expect(known.find('10.1.0.9', 9100)).toEqual(unknown);
+    expect(known.applyNode({ key: 'node-1' })).toEqual(['10.1.0.1']);
   });
 
   test('is given up with the object that had it', () => {
@@ -272,10 +287,15 @@ const anySlice = fc
     return { ...slice(sliceObject('any', content, { 'kubernetes.io/service-name': name })), ...at(of) };
   });
 
+const anyNode = fc
+  .record({ addresses: some([...podAddresses, '10.96.0.1']), version })
+  .map(({ addresses, version: of }): MeshNode => ({ addresses, ...at(of) }));
+
 const action = fc.oneof(
   fc.record({ what: fc.constant('pod' as const), key: keys, after: fc.oneof(anyPod, anyPod, gone) }),
   fc.record({ what: fc.constant('service' as const), key: keys, after: fc.oneof(anyService, anyService, gone) }),
   fc.record({ what: fc.constant('slice' as const), key: keys, after: fc.oneof(anySlice, anySlice, gone) }),
+  fc.record({ what: fc.constant('node' as const), key: keys, after: fc.oneof(anyNode, gone) }),
 );
 
 function change<T>(key: string, after: T | undefined): Change<T> {
@@ -293,7 +313,7 @@ function told(known: Destinations, records: ReadonlyMap<string, PodRecord>, addr
     [80, 81].map((port) => {
       const found = known.find(address, port);
       if (found.kind === 'pod') return [found, peer(address)];
-      if (found.kind === 'unknown') return found;
+      if (found.kind !== 'service') return found;
       const family = address.includes(':') ? 'IPv6' : 'IPv4';
       const candidates = candidatesOf(known.slicesOf(found.service), found.port.name, family);
       return [found, candidates.map((one) => [one, peer(one.address)])];
@@ -309,19 +329,27 @@ test('whatever comes and goes, the index answers as one that is made anew in any
       const services = new Map<string, MeshService>();
       const slices = new Map<string, MeshEndpointSlice>();
       const pods = new Map<string, PodRecord>();
+      const nodes = new Map<string, MeshNode>();
       const keep = <T>(map: Map<string, T>, key: string, after: T | undefined): Change<T> => {
         map.delete(key);
         if (after !== undefined) map.set(key, after);
         return change(key, after);
       };
+      const apply = (one: (typeof actions)[number]): readonly string[] => {
+        switch (one.what) {
+          case 'pod':
+            return known.applyPod(keep(pods, one.key, one.after));
+          case 'service':
+            return known.applyService(keep(services, one.key, one.after));
+          case 'slice':
+            return known.applySlice(keep(slices, one.key, one.after));
+          case 'node':
+            return known.applyNode(keep(nodes, one.key, one.after));
+        }
+      };
       for (const one of actions) {
         const before = universe.map((address) => told(known, pods, address));
-        const concerned =
-          one.what === 'pod'
-            ? known.applyPod(keep(pods, one.key, one.after))
-            : one.what === 'service'
-              ? known.applyService(keep(services, one.key, one.after))
-              : known.applySlice(keep(slices, one.key, one.after));
+        const concerned = apply(one);
         universe.forEach((address, place) => {
           if (told(known, pods, address) !== before[place]) expect(concerned).toContain(address);
         });
@@ -330,6 +358,7 @@ test('whatever comes and goes, the index answers as one that is made anew in any
       const anew = new Destinations();
       for (const [key, after] of [...slices].reverse()) anew.applySlice({ key, after });
       for (const [key, after] of [...pods].reverse()) anew.applyPod({ key, after });
+      for (const [key, after] of [...nodes].reverse()) anew.applyNode({ key, after });
       for (const [key, after] of [...services].reverse()) anew.applyService({ key, after });
       for (const address of universe) expect(told(known, pods, address)).toBe(told(anew, pods, address));
     }),

@@ -13,9 +13,18 @@ import type { MeshService, MeshServicePort } from './service.ts';
 export type Destination =
   | { readonly kind: 'service'; readonly service: string; readonly port: MeshServicePort }
   | { readonly kind: 'pod'; readonly pod: string }
+  /** A node's own, and that of its pods that have the network of their host: none of them has a sidecar. */
+  | { readonly kind: 'node' }
   /** Nobody of the cluster that has an address of its own, or a port that its Service does not have. */
   | { readonly kind: 'unknown' };
 
+/** What is kept of a node. */
+export interface MeshNode extends Versioned {
+  /** Canonical. */
+  readonly addresses: readonly string[];
+}
+
+const NODE: Destination = { kind: 'node' };
 const UNKNOWN: Destination = { kind: 'unknown' };
 const NO_SLICES: ReadonlySet<Held<MeshEndpointSlice>> = new Set();
 
@@ -28,6 +37,8 @@ export class Destinations {
   readonly #slicesAt = new ByAddress<MeshEndpointSlice>();
   readonly #pods = new Map<string, Held<PodRecord>>();
   readonly #podsAt = new ByAddress<PodRecord>();
+  readonly #nodes = new Map<string, Held<MeshNode>>();
+  readonly #nodesAt = new ByAddress<MeshNode>();
 
   /** @param address as a proxy writes it. */
   find(address: string, port: number): Destination {
@@ -40,7 +51,9 @@ export class Destinations {
       return found === undefined ? UNKNOWN : { kind: 'service', service: service.key, port: found };
     }
     const pod = this.#podAt(canonical);
-    return pod === undefined ? UNKNOWN : { kind: 'pod', pod: pod.key };
+    if (pod !== undefined) return { kind: 'pod', pod: pod.key };
+    // Where pods have addresses of the same network, as from some clouds, nodes are in the ranges of the mesh.
+    return this.#nodesAt.at(canonical).length > 0 ? NODE : UNKNOWN;
   }
 
   /** Key of the pod that has an address, as an endpoint of a Service has it. undefined: none, or one with the network of its host. */
@@ -114,6 +127,16 @@ export class Destinations {
       return owner !== owners[index] || (changed && owner !== undefined && owner === now);
     });
     return [...this.#with(concerned)];
+  }
+
+  /** @returns as `applyService`. */
+  applyNode({ key, after }: Change<MeshNode>): readonly string[] {
+    const held = this.#nodes.get(key);
+    const was = held?.value.addresses ?? [];
+    const is = after?.addresses ?? [];
+    const now = put(this.#nodes, key, held, after);
+    move(this.#nodesAt, held ?? now, was, is);
+    return [...was.filter((address) => !is.includes(address)), ...is.filter((address) => !was.includes(address))];
   }
 
   #podAt(canonical: string): Held<PodRecord> | undefined {

@@ -6,6 +6,7 @@ import {
   type Endpoint,
   type Peer,
   parseDestinationName,
+  passThroughCluster,
   podCluster,
   refusedCluster,
   serviceCluster,
@@ -137,6 +138,11 @@ export class RenderedDestinations {
         const sort = service?.affinitySeconds === undefined ? 'service' : 'affinity';
         return { variation: variationOf(candidates, localOnly), resources: this.#cluster(name, sort, behind) };
       }
+      case 'node':
+        return same({
+          cluster: this.#world.encodings.resource(name, `node ${name}`, () => passThroughCluster(name)),
+          endpoints: undefined,
+        });
       case 'unknown':
         // Closed at once, and told of when it is somebody: an answer that there is none would not be asked for again.
         return same(this.#cluster(name, 'refused', []));

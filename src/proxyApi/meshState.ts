@@ -13,7 +13,7 @@ import {
 } from '../envoy/index.ts';
 import type { PodRecord } from '../inventory/index.ts';
 import type { Change, Log, Store } from '../kube/index.ts';
-import { Destinations, type MeshEndpointSlice, type MeshService, type Place } from '../mesh/index.ts';
+import { Destinations, type MeshEndpointSlice, type MeshNode, type MeshService, type Place } from '../mesh/index.ts';
 import type { RecordReport } from '../replicas/index.ts';
 import type { ProxySource, Resource } from '../xds/index.ts';
 import { namesOfService, RenderedDestinations } from './destinationResources.ts';
@@ -27,8 +27,7 @@ import {
   type WorkloadModes,
 } from './recordedModes.ts';
 
-export interface NodeRecord {
-  readonly resourceVersion: string;
+export interface NodeRecord extends MeshNode {
   /** Label topology.kubernetes.io/zone; '' where it has none. */
   readonly zone: string;
 }
@@ -107,8 +106,9 @@ export class MeshState {
       this.#changed(this.#destinations.applyService(change), [subjects.namespace(namespaceOf(change.key))]);
     });
     stores.rollouts.subscribe((change) => this.#recorded(change));
-    stores.nodes.subscribe(({ key, before, after }) => {
-      if (before?.zone !== after?.zone) this.#changed([], [subjects.node(key)]);
+    stores.nodes.subscribe((change) => {
+      const { key, before, after } = change;
+      this.#changed(this.#destinations.applyNode(change), before?.zone === after?.zone ? [] : [subjects.node(key)]);
     });
   }
 

@@ -28,6 +28,19 @@ describe('ports whose servers speak first', () => {
   });
 });
 
+test('a node has the addresses of its status, and no names', () => {
+  const addresses = [
+    { type: 'Hostname', address: 'node-a' },
+    { type: 'InternalIP', address: '10.0.0.1' },
+    { type: 'InternalIP', address: 'FD00::1' },
+    { type: 'ExternalIP', address: '192.0.2.1' },
+  ];
+  const node = (status: unknown) => decodeNode({ metadata: { name: 'a', resourceVersion: '1' }, status }).value;
+  expect(node({ addresses }).addresses).toEqual(['10.0.0.1', 'fd00::1', '192.0.2.1']);
+  for (const status of [undefined, {}, { addresses: null }, { addresses: ['10.0.0.1', {}, null] }])
+    expect(node(status).addresses).toEqual([]);
+});
+
 test('a node is in the zone of its label, or in none', () => {
   const node = (labels: object) => decodeNode({ metadata: { name: 'a', resourceVersion: '1', labels } }).value.zone;
   expect([node({ 'topology.kubernetes.io/zone': 'z' }), node({})]).toEqual(['z', '']);

@@ -1,6 +1,6 @@
 /** What proxy-api keeps of further kinds. */
 import { asRecord, asString, isRecord, stringAt, stringMap } from '../kube/index.ts';
-import { decodeMeshService, type MeshService } from '../mesh/index.ts';
+import { canonicalAddress, decodeMeshService, type MeshService } from '../mesh/index.ts';
 import type { NodeRecord } from './meshState.ts';
 
 export interface NamespaceRecord {
@@ -49,9 +49,19 @@ export function decodeNamespace(object: unknown): { key: string; value: Namespac
 }
 
 export function decodeNode(object: unknown): { key: string; value: NodeRecord } {
-  const metadata = asRecord(asRecord(object)['metadata']);
+  const { metadata: rawMetadata, status } = asRecord(object);
+  const metadata = asRecord(rawMetadata);
   const zone = stringAt(metadata['labels'], 'topology.kubernetes.io/zone') ?? '';
-  return { key: asString(metadata['name']), value: { resourceVersion: asString(metadata['resourceVersion']), zone } };
+  const resourceVersion = asString(metadata['resourceVersion']);
+  return { key: asString(metadata['name']), value: { resourceVersion, zone, addresses: addressesOf(status) } };
+}
+
+/** Names of hosts stand there, too. */
+function addressesOf(status: unknown): readonly string[] {
+  const entries: unknown = isRecord(status) ? status['addresses'] : undefined;
+  if (!Array.isArray(entries)) return [];
+  const found = entries.flatMap((entry: unknown) => canonicalAddress(stringAt(entry, 'address') ?? '') ?? []);
+  return [...new Set(found)];
 }
 
 /** Ports of the Services that lead to a pod and whose servers speak first. */

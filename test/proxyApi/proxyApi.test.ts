@@ -239,6 +239,20 @@ describe('a proxy', () => {
     expect([endpointsIn(pod), endpointsIn(nobody)]).toEqual([1, 0]);
   });
 
+  test('passes on to where it was going what is for a node’s own address, as for pods with the network of their host', async () => {
+    const proxy = await follow(await runPod('client-1'));
+    const name = destinationName('10.77.0.1', 9100);
+    proxy.say({ type_url: CLUSTER, resource_names_subscribe: [name] });
+    const type = () => proxy.get(CLUSTER, name, (one) => one.type);
+    await waitFor('that nobody is known there', () => proxy.has(CLUSTER, name) && type() === 'STATIC');
+    await cluster.kubectl(['create', '-f', '-'], {
+      input: JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'node-77' } }),
+    });
+    const status = JSON.stringify({ status: { addresses: [{ type: 'InternalIP', address: '10.77.0.1' }] } });
+    await cluster.kubectl(['patch', 'node', 'node-77', '--subresource=status', '--type=merge', '-p', status]);
+    await waitFor('that it is passed on', () => type() === 'ORIGINAL_DST');
+  });
+
   test('reaches a server-first port by the port of proxies', async () => {
     const annotations = { 'mtls-operator.io/server-first-ports': '3306' };
     const [client, db] = [await runPod('client-1'), await runPod('db-1', { annotations, ports: [3306] })];

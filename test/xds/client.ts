@@ -35,6 +35,7 @@ export type ResponseSeen = z.output<typeof responseSchema>;
 
 /** What tests look at in resources. */
 const bodySchema = z.object({
+  type: z.string().default(''),
   filter_chains: z.array(z.object({ name: z.string().default('') })).default([]),
   load_assignment: z.object({ endpoints: z.array(z.unknown()).default([]) }).default({ endpoints: [] }),
   endpoints: z
