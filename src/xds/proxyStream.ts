@@ -27,8 +27,10 @@ export interface ProxySource extends Source {
 
 export type ProxyCall = ServerDuplexStream<ProxyRequest, Response>;
 
-/** More names than one pod can have destinations in use; somebody asks for more to fill our memory. */
-const MOST_NAMES = 20_000;
+/** More than one pod has destinations in use: it looks for open ports, or wants to fill our memory. */
+const MOST_DESTINATIONS = 9_500;
+/** Of all types: no Envoy asks for more, with the endpoints of so many destinations, and what it gets unasked. */
+const MOST_NAMES = 25_000;
 /** Longer than any name that we have given. */
 const LONGEST_NAME = 300;
 
@@ -53,6 +55,7 @@ export class ProxyStream {
   /** While the proxy has something to answer or has refused it: what `acknowledged` was before. */
   #before: number | undefined;
   #isCurrent = false;
+  #warned = false;
 
   constructor(options: ProxyStreamOptions) {
     const { interest, source } = options;
@@ -62,6 +65,7 @@ export class ProxyStream {
       source,
       order,
       sentAgainAfter: { of: types.cluster, type: types.endpoints },
+      most: { type: types.cluster, names: MOST_DESTINATIONS },
       interest,
     });
   }
@@ -83,6 +87,13 @@ export class ProxyStream {
 
   get refused(): readonly Refused[] {
     return this.#session.refused;
+  }
+
+  /** What is to be said of it, once: it asks for more than it is told. */
+  takeWarning(): string | undefined {
+    if (this.#warned || this.#session.unheard === 0) return undefined;
+    this.#warned = true;
+    return `it asks for more than ${MOST_DESTINATIONS} destinations: connections to further ones are closed when nobody has told of them for a while`;
   }
 
   get source(): ProxySource {

@@ -219,6 +219,8 @@ class Hub {
         stream ??= this.#open(call, request);
         if (stream === undefined) return;
         const reason = stream.take(request);
+        const warning = stream.takeWarning();
+        if (warning !== undefined) this.#options.log.warn({ ...stream.claim, reason: warning }, 'a proxy is told less');
         if (reason === undefined) this.#options.heard?.(stream);
         else this.#end(call, stream, status.RESOURCE_EXHAUSTED, reason);
       } catch (error) {

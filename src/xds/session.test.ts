@@ -92,6 +92,55 @@ describe('a client that asks by name', () => {
     expect(session.changed()).toEqual([]);
   });
 
+  describe('for more than it may', () => {
+    const most = { type: CLUSTERS, names: 2 };
+    const limited = (source: Source): Session => new Session({ source, order, sentAgainAfter, most });
+    const all = (): World => {
+      const world = new World();
+      for (const name of ['a', 'b', 'c', 'd']) world.set('onDemand', CLUSTERS, name, '1');
+      return world;
+    };
+
+    test('is told of the first ones, and of their changes, and never of the others', () => {
+      const world = all();
+      const session = limited(world);
+      const first = session.request(request(CLUSTERS, { subscribe: ['a', 'b', 'c'] }));
+      expect(told(first)).toEqual(['clusters: a=1 b=1']);
+      expect(session.request(request(CLUSTERS, { nonce: nonceOf(first), subscribe: ['d'] }))).toEqual([]);
+      expect([session.unheard, session.names]).toEqual([2, 2]);
+      world.set('onDemand', CLUSTERS, 'b', '2').set('onDemand', CLUSTERS, 'c', '2');
+      expect(told(session.changed(['b', 'c']))).toEqual(['clusters: b=2']);
+      expect(session.idle).toBe(false);
+    });
+
+    test('is told on a new stream of those that it has, whatever it asks for before them', () => {
+      const world = all().set('onDemand', CLUSTERS, 'd', '2');
+      const initialVersions = new Map([
+        ['c', '1'],
+        ['d', '1'],
+      ]);
+      const session = limited(world);
+      expect(told(session.request(request(CLUSTERS, { subscribe: ['a', 'b', 'c', 'd'], initialVersions })))).toEqual([
+        'clusters: d=2',
+      ]);
+    });
+
+    test('is told of another one in the place of one that it gives up', () => {
+      const session = limited(all());
+      const first = session.request(request(CLUSTERS, { subscribe: ['a', 'b'] }));
+      session.request(request(CLUSTERS, { nonce: nonceOf(first), unsubscribe: ['a'] }));
+      expect(told(session.request(request(CLUSTERS, { subscribe: ['c'] })))).toEqual(['clusters: c=1']);
+    });
+
+    test('gets as many of other types as it asks for', () => {
+      const world = new World();
+      for (const name of ['a', 'b', 'c']) world.set('onDemand', ENDPOINTS, name, '1');
+      expect(told(limited(world).request(request(ENDPOINTS, { subscribe: ['a', 'b', 'c'] })))).toEqual([
+        'endpoints: a=1 b=1 c=1',
+      ]);
+    });
+  });
+
   test('beside everything gets both', () => {
     const world = new World().set('everybody', CLUSTERS, 'inbound', '1').set('onDemand', CLUSTERS, 'dst', '1');
     const session = open(world);

@@ -56,6 +56,11 @@ export interface SessionOptions {
    * has changed.
    */
   readonly sentAgainAfter?: { readonly of: string; readonly type: string };
+  /**
+   * How many names of a type are heard at the most. Further ones are answered by nobody, but for what the client has already: to end the stream would bring all of them back on the next one, and
+   * what is wrong with some destinations of one client must not keep it from being told of the others.
+   */
+  readonly most?: { readonly type: string; readonly names: number };
   /** Told of each name from the moment on at which the client is to hear of its changes, and when that has an end. */
   readonly interest?: { readonly begins: (name: string) => unknown; readonly ends: (name: string) => unknown };
 }
@@ -81,6 +86,7 @@ export class Session {
   readonly #types = new Map<string, TypeState>();
   readonly #refused = new Map<string, Refused>();
   #nonces = 0;
+  #unheard = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -110,6 +116,11 @@ export class Session {
     return sum;
   }
 
+  /** How often the client has asked for a name that was one too many. */
+  get unheard(): number {
+    return this.#unheard;
+  }
+
   /** Takes what the client says. @returns what is to be sent, in this order. */
   request(request: Request): Response[] {
     const { type, nonce, error, subscribe, unsubscribe, initialVersions } = request;
@@ -136,6 +147,8 @@ export class Session {
       if (name === EVERYTHING) {
         state.everything = true;
         state.unsure = true;
+      } else if (this.#isTooMany(type, state, name)) {
+        this.#unheard += 1;
       } else {
         // Asked for anew means not held, whatever was sent before; but for what it says that it has.
         if (!initialVersions.has(name)) state.held.delete(name);
@@ -170,6 +183,13 @@ export class Session {
       yield* names;
       yield* held.keys();
     }
+  }
+
+  #isTooMany(type: string, { held, names }: TypeState, name: string): boolean {
+    const { most } = this.#options;
+    if (type !== most?.type || names.has(name) || held.has(name)) return false;
+    // What it has from an earlier stream it may have yet to ask for.
+    return Math.max(names.size, held.size) >= most.names;
   }
 
   #hold(state: TypeState, name: string, version: string): void {

@@ -7,7 +7,7 @@ import type { ProxyClaim, ProxySource } from '../../src/xds/proxyStream.ts';
 import type { Refusal, XdsServer } from '../../src/xds/server.ts';
 import { type CorporateCa, type Identity, issueIdentity, makeCorporateCa, TRUST_DOMAIN } from '../proxy/identities.ts';
 import { waitFor } from '../support/waitFor.ts';
-import { CLUSTER, TestProxy } from './client.ts';
+import { CLUSTER, ENDPOINTS, TestProxy } from './client.ts';
 import { serve, World } from './world.ts';
 
 let mesh: CorporateCa;
@@ -117,15 +117,40 @@ describe('a proxy', () => {
     expect(claims).toEqual([]);
   });
 
-  test('that asks for more than any pod has use for, is ended', async () => {
+  /** As a pod does that looks for open ports. */
+  const askForMany = (one: TestProxy, type: string): void => {
+    for (let batch = 0; batch < 6; batch += 1) {
+      const names = Array.from({ length: 5_000 }, (_, i) => `dst|${batch}:${i}`);
+      one.say({ type_url: type, resource_names_subscribe: names });
+    }
+  };
+
+  test('that asks for more destinations than any pod has use for is told of the first ones, and goes on', async () => {
+    const world = worldOf('a');
+    for (const name of ['dst|0:7', 'dst|5:7']) world.onDemand(name, refusedCluster(name));
+    admit = () => world;
+    const one = proxy();
+    one.begin('uid-1');
+    const { nonce } = await one.next();
+    one.say({ type_url: CLUSTER, response_nonce: nonce });
+    askForMany(one, CLUSTER);
+    const told = async (): Promise<string[]> => {
+      const { nonce: next, resources } = await one.next();
+      one.say({ type_url: CLUSTER, response_nonce: next });
+      return resources.map(({ name }) => name);
+    };
+    expect(await told()).toEqual(['dst|0:7']);
+    world.everybody(refusedCluster('b'));
+    server.changed();
+    expect(await told()).toEqual(['b']);
+  });
+
+  test('that asks for endpoints without end is ended', async () => {
     admit = () => worldOf('a');
     const one = proxy();
     one.begin('uid-1');
     await one.next();
-    for (let batch = 0; batch < 5; batch += 1) {
-      const names = Array.from({ length: 5_000 }, (_, i) => `dst|${batch}:${i}`);
-      one.say({ type_url: CLUSTER, resource_names_subscribe: names });
-    }
+    askForMany(one, ENDPOINTS);
     expect((await one.end()).code).toBe(status.RESOURCE_EXHAUSTED);
   });
 
