@@ -17,6 +17,6 @@ export interface PolicyProxies {
 }
 
 export interface Enforcement {
-  /** @param policy namespace/name. @returns undefined where no sidecar is known for which it decides. */
-  of(policy: string): PolicyProxies | undefined;
+  /** @param policy namespace/name. @returns undefined where no sidecar is known for which it decides; 'before' as long as they have yet to be counted. */
+  of(policy: string): PolicyProxies | 'before' | undefined;
 }

@@ -85,14 +85,16 @@ export interface Sight {
   readonly meant: (rule: PortRule) => MeantPort | undefined;
   /** Whether pods of a namespace are to have sidecars. */
   readonly inMesh: (namespace: string) => boolean;
-  /** What its sidecars do; undefined: nobody tells any what to do. */
-  readonly proxies: PolicyProxies | 'none' | undefined;
+  /** What its sidecars do; undefined: nobody tells any what to do. 'before': it is not known yet. */
+  readonly proxies: PolicyProxies | 'before' | 'none' | undefined;
   readonly now: number;
 }
 
 export interface Judgement {
   readonly verdicts: readonly Verdict[];
   readonly effective: NonNullable<MTLSPolicyStatus['effective']>;
+  /** Whether it is known what its sidecars do. */
+  readonly counted: boolean;
   /** When it has to be judged again without being asked (ms); Infinity: never. */
   readonly again: number;
 }
@@ -140,6 +142,7 @@ export function judge(policy: Policy, sight: Sight): Judgement {
   const meshEnds = (mesh[0]?.ports ?? []).map(({ until }) => until).filter((until) => until > now);
   return {
     verdicts,
+    counted: proxies !== 'before',
     effective: {
       scope,
       ...(unheard ? {} : { mode: decideMode(heard, 0, [], now).mode }),

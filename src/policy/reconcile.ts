@@ -1,12 +1,5 @@
 /** Says in the status of an MTLSPolicy what it comes to. */
-import {
-  type Condition,
-  iso,
-  type MTLSPolicyStatus,
-  mtlsPolicyKind,
-  mtlsPolicyStatusSchema,
-  setCondition,
-} from '../api/index.ts';
+import { iso, mtlsPolicyKind } from '../api/index.ts';
 import type { ServiceRecord } from '../inventory/index.ts';
 import {
   type Clock,
@@ -18,9 +11,10 @@ import {
 } from '../kube/index.ts';
 import type { EffectiveIndex } from './effectiveIndex.ts';
 import type { Enforcement } from './enforcement.ts';
-import { conditionTypes, type Judgement, judge, judgeUnreadable, type MeantPort, type Verdict } from './judge.ts';
+import { type Judgement, judge, judgeUnreadable, type MeantPort } from './judge.ts';
 import { type Policy, type PortRule, selects } from './policy.ts';
 import { decodePolicy, type PolicyRecord } from './policyRecord.ts';
+import { statusWith } from './status.ts';
 
 export interface PolicyWorld {
   readonly transport: Pick<Transport, 'request'>;
@@ -54,7 +48,7 @@ export function createPolicyReconciler(dependencies: PolicyDependencies) {
     const { content, status: before } = record;
     const judgement: Judgement =
       'problem' in content
-        ? { verdicts: judgeUnreadable(content.problem), effective: {}, again: Number.POSITIVE_INFINITY }
+        ? { verdicts: judgeUnreadable(content.problem), counted: true, effective: {}, again: Number.POSITIVE_INFINITY }
         : judgeHeard(index.get(key) ?? content.policy, now);
     const after = statusWith(before, judgement, record.generation, iso(now));
     const again = judgement.again === Number.POSITIVE_INFINITY ? {} : { requeueAt: judgement.again };
@@ -111,28 +105,3 @@ function meantPort(
   }
   return found.sort((a, b) => (a.service < b.service ? -1 : 1))[0];
 }
-
-function statusWith(before: MTLSPolicyStatus, judgement: Judgement, generation: number, at: string): MTLSPolicyStatus {
-  const { effective, verdicts } = judgement;
-  const ours = new Set<string>(conditionTypes);
-  const told = new Set<string>(verdicts.map(({ type }) => type));
-  let conditions: readonly Condition[] = (before.conditions ?? []).filter(
-    ({ type }) => !ours.has(type) || told.has(type),
-  );
-  for (const verdict of verdicts) conditions = setCondition(conditions, conditionOf(verdict, generation), at);
-  const { effective: _, ...rest } = before;
-  return mtlsPolicyStatusSchema.parse({
-    ...rest,
-    conditions,
-    observedGeneration: generation,
-    ...(Object.keys(effective).length === 0 ? {} : { effective }),
-  });
-}
-
-const conditionOf = ({ type, status, reason, message }: Verdict, observedGeneration: number) => ({
-  type,
-  status,
-  reason,
-  message,
-  observedGeneration,
-});

@@ -210,6 +210,42 @@ describe('the record of a namespace', () => {
   });
 });
 
+describe('a policy is told of its sidecars', () => {
+  const of = (leader: Leader) => leader.controller.enforcement.of('shop/default');
+  const all = { total: 1, acknowledged: 1, enforced: 1 };
+
+  test('when a leader has counted them, and not before: it would seem to have lost them', async () => {
+    const world = new World([strict], [{}]);
+    expect(of(world.leader)).toBe('before');
+    await world.pass(10_000);
+    expect(of(world.leader)).toMatchObject(all);
+    world.leader.kill();
+    const next = world.lead();
+    expect(of(next)).toBe('before');
+    await world.pass(100);
+    expect(of(next)).toMatchObject(all);
+    expect(next.told).toContain('shop/default');
+  });
+
+  test('when they have been counted since it was made', async () => {
+    const world = new World([], [{}]);
+    await world.pass(10_000);
+    expect(of(world.leader)).toBeUndefined();
+    world.setPolicy(strict);
+    world.leader.deliver();
+    expect(of(world.leader)).toBe('before');
+    await world.pass(100);
+    expect(of(world.leader)).toMatchObject({ total: 1 });
+    expect(world.leader.told).toContain('shop/default');
+  });
+
+  test('at once where no pod of its namespace has one', async () => {
+    const world = new World([strict], []);
+    await world.pass(50);
+    expect(of(world.leader)).toBeUndefined();
+  });
+});
+
 describe('a write', () => {
   test('whose answer is lost is found to be our own', async () => {
     const world = new World([{ ...strict, mode: 'Permissive' }], [{}]);

@@ -6,6 +6,7 @@ import { namespaceOf, Proxies } from './proxies.ts';
 import { createRolloutReconciler, type RolloutWorld } from './reconcile.ts';
 import { rolloutKey } from './record.ts';
 import { Tallies } from './tally.ts';
+import { Uncounted } from './uncounted.ts';
 
 export interface RolloutControllerOptions extends RolloutWorld {
   readonly metrics: Metrics;
@@ -34,12 +35,15 @@ export class RolloutController {
   readonly #pending: DueTimes;
   readonly #proxies: Proxies;
   readonly #tallies = new Tallies();
+  readonly #uncounted: Uncounted;
   #running = false;
 
   constructor(options: RolloutControllerOptions) {
     const { acknowledgements, clock, meshNamespace, metrics, pods, policies, rollouts } = options;
     this.#options = options;
-    this.enforcement = this.#tallies;
+    const uncounted = new Uncounted(meshNamespace);
+    this.#uncounted = uncounted;
+    this.enforcement = { of: (policy) => (uncounted.has(policy) ? 'before' : this.#tallies.of(policy)) };
     this.#queue = new WorkQueue({ name: 'rollout', clock, metrics, maxDelayMs: LONGEST_RETRY });
     this.#pending = new DueTimes({ clock, onDue: (namespace) => this.#queue.add(namespace), scale: 'monotonic' });
     this.#proxies = new Proxies(pods, (namespace, sidecar) => {
@@ -50,8 +54,10 @@ export class RolloutController {
     policies.subscribe((change) => {
       if (!isNews(change)) return;
       const namespace = namespaceOf(change.key);
-      if (namespace === meshNamespace) this.wakeAll();
-      else this.#soon(namespace);
+      for (const concerned of namespace === meshNamespace ? this.#namespaces() : [namespace]) {
+        if (this.#running) uncounted.change(concerned);
+        this.#soon(concerned);
+      }
     });
     rollouts.subscribe(({ key }) => this.#soon(namespaceOf(key)));
     acknowledgements.subscribe(() => {
@@ -71,16 +77,24 @@ export class RolloutController {
     if (!signal.aborted) await Promise.race([synced, aborted]);
     if (signal.aborted) return;
     this.#running = true;
+    this.#uncounted.begin(this.#namespaces());
     this.wakeAll();
+    this.#tell(this.#uncounted.takeCounted());
     // Anew for each term: what was remembered of records is of no use once somebody else may have led.
-    const reconcile = createRolloutReconciler({
+    const begunAt = new Map<string, number>();
+    const reconcileKnown = createRolloutReconciler({
       ...this.#options,
       proxies: this.#proxies,
       onTally: (namespace, tally) => {
         const changed = this.#tallies.set(namespace, tally);
-        if (changed.size > 0) this.#options.onEnforcement?.(changed);
+        const counted = this.#uncounted.counted(namespace, begunAt.get(namespace) ?? 0);
+        this.#tell(new Set([...changed, ...counted]));
       },
     });
+    const reconcile: typeof reconcileKnown = (namespace, working) => {
+      begunAt.set(namespace, this.#uncounted.number);
+      return reconcileKnown(namespace, working).finally(() => begunAt.delete(namespace));
+    };
     await createController({ name: 'rollout', queue: this.#queue, workers: 4, clock, metrics, log, reconcile }).run(
       signal,
     );
@@ -92,6 +106,10 @@ export class RolloutController {
   wakeAll(): void {
     if (!this.#running) return;
     for (const namespace of this.#namespaces()) this.#soon(namespace);
+  }
+
+  #tell(policies: ReadonlySet<string>): void {
+    if (policies.size > 0) this.#options.onEnforcement?.(policies);
   }
 
   #wakeUnsettled(): void {

@@ -1,7 +1,7 @@
 /** Which sidecars act by which policy, counted for a namespace: pure. */
 import type { MTLSRolloutSpec } from '../api/index.ts';
 import type { MeshPod } from '../inventory/index.ts';
-import { type Answers, decidersIn, type Enforcement, type PolicyProxies } from '../policy/index.ts';
+import { type Answers, decidersIn, type PolicyProxies } from '../policy/index.ts';
 import { switchKey } from './memory.ts';
 import { namespaceOf } from './proxies.ts';
 
@@ -88,7 +88,7 @@ export function readable(text: string): string {
 }
 
 /** All namespaces together: what policies are told. */
-export class Tallies implements Enforcement {
+export class Tallies {
   readonly #byNamespace = new Map<string, Tally>();
 
   /** @returns the policies for which something is different. */
