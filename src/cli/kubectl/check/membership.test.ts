@@ -18,6 +18,11 @@ describe('of namespaces and their pods it tells', () => {
       () => ({ namespaces: { value: [namespace('shop', { 'mtls-operator.io/injection': 'true' })] } }),
       [/^warning Namespaces namespace\/shop: its label mtls-operator.io\/injection is "true", which says neither/],
     ],
+    ...[OPERATOR, 'kube-tools'].map((name): Parameters<typeof tells>[0][number] => [
+      `that ${name} is left out, whatever its label says`,
+      () => ({ namespaces: { value: [namespace(name, { 'mtls-operator.io/injection': 'enabled' })] } }),
+      [new RegExp(`^warning Namespaces namespace/${name}: .*asks for the mesh, and no pod of the operator's own`)],
+    ]),
     [
       'nothing of one that lets them in',
       () => ({ namespaces: { value: [namespace('shop', level('privileged'))] } }),
@@ -36,7 +41,7 @@ describe('of namespaces and their pods it tells', () => {
       'nothing of the operator’s own',
       () => ({
         namespaces: {
-          value: [namespace(OPERATOR, level('restricted')), namespace('kube-system', level('restricted'))],
+          value: [OPERATOR, 'kube-system'].map((name) => ({ ...namespace(name), labels: level('restricted') })),
         },
       }),
       [],

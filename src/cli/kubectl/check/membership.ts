@@ -33,7 +33,23 @@ export function judgeNamespaces({ namespaces }: CheckFacts, injector: Injector):
       const advice = `kubectl label namespace ${name} --overwrite ${labels.injection}=${enabled}, or =${disabled}`;
       return [warning('Namespaces', { object: `namespace/${name}` }, message, advice)];
     });
-    return unless([...findings, ...unclear], ok('Namespaces', `${counted(asking.length, 'namespace')} in the mesh`));
+    const leftOut = all.flatMap((namespace) => {
+      const { deleting, labels: found, name } = namespace;
+      if (found[labels.injection] !== enabled || deleting || isInMesh(namespace, injector)) return [];
+      const message = `its label ${labels.injection} asks for the mesh, and no pod of the operator's own namespace or of one called kube-… gets a sidecar: the cluster has to start without`;
+      return [
+        warning(
+          'Namespaces',
+          { object: `namespace/${name}` },
+          message,
+          `kubectl label namespace ${name} ${labels.injection}-`,
+        ),
+      ];
+    });
+    return unless(
+      [...findings, ...unclear, ...leftOut],
+      ok('Namespaces', `${counted(asking.length, 'namespace')} in the mesh`),
+    );
   });
 }
 
