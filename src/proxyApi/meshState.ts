@@ -1,31 +1,16 @@
 /** What every proxy is to have, from what the API server says: kept as that changes, rendered when a proxy asks. */
 import { BlockList, isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import {
-  type AddressRange,
-  inboundClusters,
-  inboundListener,
-  outboundClusters,
-  outboundListener,
-  probeClusters,
-  probeListener,
-  types,
-} from '../envoy/index.ts';
+import type { AddressRange } from '../envoy/index.ts';
 import type { PodRecord } from '../inventory/index.ts';
 import type { Change, Log, Store } from '../kube/index.ts';
-import { Destinations, type MeshEndpointSlice, type MeshNode, type MeshService, type Place } from '../mesh/index.ts';
+import { Destinations, type MeshEndpointSlice, type MeshNode, type MeshService } from '../mesh/index.ts';
 import type { RecordReport } from '../replicas/index.ts';
-import type { ProxySource, Resource } from '../xds/index.ts';
+import type { ProxySource } from '../xds/index.ts';
 import { namesOfService, RenderedDestinations } from './destinationResources.ts';
 import { Encodings } from './encodings.ts';
-import { hasIpv6, inboundOf, type ProxiedPod, probesOfPod } from './inboundOf.ts';
-import {
-  isRecorded,
-  modesOfWorkload,
-  type PortModes,
-  type RecordedModes,
-  type WorkloadModes,
-} from './recordedModes.ts';
+import { namespaceOf, PodSource, subjects } from './podSource.ts';
+import type { PortModes, RecordedModes, WorkloadModes } from './recordedModes.ts';
 
 export interface NodeRecord extends MeshNode {
   /** Label topology.kubernetes.io/zone; '' where it has none. */
@@ -49,23 +34,14 @@ export interface MeshSettings {
   readonly onChange: (subjects: Iterable<string>) => void;
   /** From the state of this number on, proxies are rendered from a namespace's record at this version. Called before `onChange`. */
   readonly onRecord: (record: RecordReport) => void;
-  /** Proxies are rendered without a record of the namespace from now on. Called before `onChange`. */
+  /** The record of the namespace is not there any more: what proxies have taken proves nothing until there is another one. */
   readonly onRecordGone: (namespace: string) => void;
 }
 
 /** More Services of a namespace are left to be asked for. */
 const MOST_AHEAD = 200;
 
-/** What proxies are told of themselves by; addresses look otherwise. */
-const subjects = {
-  pod: (key: string) => `pod ${key}`,
-  namespace: (name: string) => `namespace ${name}`,
-  node: (name: string) => `node ${name}`,
-};
-
 const familyWord = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4');
-
-const namespaceOf = (key: string): string => key.slice(0, key.indexOf('/'));
 
 export class MeshState {
   readonly #stores: MeshStores;
@@ -75,6 +51,8 @@ export class MeshState {
   readonly #rendered: RenderedDestinations;
   /** By namespace: there is one record in each. */
   readonly #modes = new Map<string, RecordedModes>();
+  /** Namespaces whose records are not there any more. */
+  readonly #deleted = new Set<string>();
   readonly #ahead = new Map<string, readonly string[]>();
   /** Namespaces in which a Service has changed since. */
   readonly #aheadStale = new Set<string>();
@@ -94,12 +72,13 @@ export class MeshState {
       encodings: this.#encodings,
       trustDomain: settings.trustDomain,
     });
-    stores.pods.subscribe((change) =>
+    stores.pods.subscribe((change) => {
       this.#changed(
         [...this.#destinations.applyPod(change), ...this.#rendered.awaiting(change.key)],
         isSeen(change) ? [subjects.pod(change.key)] : [],
-      ),
-    );
+      );
+      this.#forgetDeleted(namespaceOf(change.key));
+    });
     stores.slices.subscribe((change) => this.#changed(this.#destinations.applySlice(change)));
     stores.services.subscribe((change) => {
       this.#note(change);
@@ -131,7 +110,8 @@ export class MeshState {
       ahead: () => this.#aheadOf(namespaceOf(key)),
       rendered: this.#rendered,
       encodings: this.#encodings,
-      settings: this.#settings,
+      trustDomain: this.#settings.trustDomain,
+      ranges: this.#settings.ranges,
     });
   }
 
@@ -151,11 +131,18 @@ export class MeshState {
       this.#settings.log.error({ namespace, error: after.problem }, 'the rollout of a namespace cannot be read');
       return;
     }
+    if (after === undefined) {
+      // Proxies go on by what it was, and the leader makes it again. Else to delete it would open what is Strict.
+      this.#deleted.add(namespace);
+      this.#settings.onRecordGone(namespace);
+      this.#forgetDeleted(namespace);
+      return;
+    }
+    this.#deleted.delete(namespace);
     const known = this.#modes.get(namespace);
     const changed = differences(known, after, (modes) => modes);
     const dialledOtherwise = differences(known, after, ({ clients }) => clients);
-    if (after === undefined) this.#modes.delete(namespace);
-    else this.#modes.set(namespace, kept(known, after, changed));
+    this.#modes.set(namespace, kept(known, after, changed));
     // How servers accept connections is nothing to whoever dials them.
     const addresses = new Set<string>();
     for (const [key, { mesh }] of this.#stores.pods.entries()) {
@@ -165,9 +152,17 @@ export class MeshState {
     }
     this.#rendered.forget(addresses);
     this.#number += 1;
-    if (after === undefined) this.#settings.onRecordGone(namespace);
-    else this.#settings.onRecord({ namespace, resourceVersion: after.resourceVersion, state: this.#number });
+    this.#settings.onRecord({ namespace, resourceVersion: after.resourceVersion, state: this.#number });
     this.#settings.onChange([...addresses, subjects.namespace(namespace)]);
+  }
+
+  /** With the last pod of the mesh in its namespace nobody needs it any more. */
+  #forgetDeleted(namespace: string): void {
+    if (!this.#deleted.has(namespace)) return;
+    for (const [key, { mesh }] of this.#stores.pods.entries())
+      if (mesh?.sidecar !== undefined && namespaceOf(key) === namespace) return;
+    this.#deleted.delete(namespace);
+    this.#modes.delete(namespace);
   }
 
   #note({ key, before, after }: Change<MeshService>): void {
@@ -231,154 +226,4 @@ function differences(
   };
   const keys = new Set([...(before?.workloads.keys() ?? []), ...(after?.workloads.keys() ?? [])]);
   return new Set([...keys].filter((key) => text(before, key) !== text(after, key)));
-}
-
-interface PodView {
-  readonly pod: () => PodRecord | undefined;
-  readonly modes: () => RecordedModes | undefined;
-  readonly zone: (node: string) => string;
-  readonly ahead: () => readonly string[];
-  readonly rendered: RenderedDestinations;
-  readonly encodings: Encodings;
-  readonly settings: MeshSettings;
-}
-
-/** What one proxy is to have. */
-class PodSource implements ProxySource {
-  readonly #key: string;
-  readonly #uid: string;
-  readonly #subjects: readonly string[];
-  readonly #view: PodView;
-  /** What was made last, and of what: most changes are of other pods. */
-  #pod: { readonly record: PodRecord; readonly is: ProxiedPod | undefined } | undefined;
-  #own:
-    | { readonly pod: ProxiedPod; readonly modes: WorkloadModes; readonly closed: boolean; readonly is: OwnResources }
-    | undefined;
-  #seen: Seen | undefined;
-
-  constructor(key: string, uid: string, view: PodView) {
-    this.#key = key;
-    this.#uid = uid;
-    this.#view = view;
-    // A pod never moves to another node.
-    const node = view.pod()?.mesh?.node ?? '';
-    this.#subjects = [subjects.pod(key), subjects.namespace(namespaceOf(key)), subjects.node(node)];
-  }
-
-  get ended(): string | undefined {
-    return this.#present() === undefined ? `pod ${this.#key} (UID ${this.#uid}) is not there any more` : undefined;
-  }
-
-  get subjects(): readonly string[] {
-    return this.#subjects;
-  }
-
-  get view(): unknown {
-    const pod = this.#present();
-    if (pod === undefined) return undefined;
-    const own = this.#ownOf(pod);
-    const { node, zone } = this.#place(pod);
-    const ahead = this.#view.ahead();
-    const seen = this.#seen;
-    if (seen?.own !== own || seen.ahead !== ahead || seen.node !== node || seen.zone !== zone)
-      this.#seen = { own, ahead, node, zone };
-    return this.#seen;
-  }
-
-  all(type: string): Iterable<Resource> {
-    const pod = this.#present();
-    if (pod === undefined) return [];
-    const own = this.#ownOf(pod);
-    if (type === types.listener) return own.listeners;
-    if (type !== types.cluster) return [];
-    const place = this.#place(pod);
-    const ahead = this.#view.ahead().flatMap((name) => this.#view.rendered.get(name, place)?.cluster ?? []);
-    return [...own.clusters, ...ahead];
-  }
-
-  named(type: string, name: string): Resource | undefined {
-    const pod = this.#present();
-    if (pod === undefined) return undefined;
-    const found = this.#view.rendered.get(name, this.#place(pod));
-    if (type === types.cluster) return found?.cluster;
-    return type === types.endpoints ? found?.endpoints : undefined;
-  }
-
-  #present(): ProxiedPod | undefined {
-    const record = this.#view.pod();
-    if (record === undefined) return undefined;
-    if (this.#pod?.record !== record) this.#pod = { record, is: proxied(record, this.#uid) };
-    return this.#pod.is;
-  }
-
-  #place({ mesh: { node } }: ProxiedPod): Place {
-    return { node, zone: this.#view.zone(node) };
-  }
-
-  #ownOf(pod: ProxiedPod): OwnResources {
-    const { started, workload } = pod.mesh;
-    const recorded = this.#view.modes();
-    const modes = modesOfWorkload(recorded, workload);
-    // In a mode that nobody has decided yet it might take plaintext that it is not to take. Its pod waits for it, but one that has been started before must not be cut off.
-    const closed = !started && !isRecorded(recorded, workload);
-    if (this.#own?.pod === pod && this.#own.modes === modes && this.#own.closed === closed) return this.#own.is;
-    const { clusters, listeners } = this.#render(pod, modes);
-    const is = { clusters, listeners: closed ? [] : listeners };
-    const before = this.#own?.is;
-    this.#own = { pod, modes, closed, is: before !== undefined && areSame(before, is) ? before : is };
-    return this.#own.is;
-  }
-
-  #render(pod: ProxiedPod, modes: WorkloadModes): OwnResources {
-    const inbound = inboundOf(pod, modes, this.#view.settings.trustDomain);
-    const probes = probesOfPod(pod);
-    const { encodings, settings } = this.#view;
-    const ipv6 = hasIpv6(pod.mesh);
-    const source = (of: string, ...parts: readonly unknown[]): string => `${of} ${JSON.stringify(parts)}`;
-    const listeners = [
-      encodings.resource('inbound', source('inbound', inbound), () => inboundListener(inbound)),
-      encodings.resource('outbound', source('outbound', ipv6), () =>
-        outboundListener({ ranges: settings.ranges, ipv6 }),
-      ),
-      ...(probes === undefined
-        ? []
-        : [encodings.resource('probes', source('probes', probes.routes, ipv6), () => probeListener(probes))]),
-    ];
-    const clusters = [
-      ...inboundClusters(inbound),
-      ...outboundClusters(),
-      ...(probes === undefined ? [] : probeClusters(probes)),
-    ].map((cluster) => encodings.resource(cluster.name, source('cluster', cluster), () => cluster));
-    return { listeners, clusters };
-  }
-}
-
-interface OwnResources {
-  readonly listeners: readonly Resource[];
-  readonly clusters: readonly Resource[];
-}
-
-/** All that its view is made of, but for what names mean at its place. */
-interface Seen {
-  readonly own: OwnResources;
-  readonly ahead: readonly string[];
-  readonly node: string;
-  readonly zone: string;
-}
-
-function proxied({ mesh, shape }: PodRecord, uid: string): ProxiedPod | undefined {
-  if (mesh?.sidecar === undefined || shape === undefined || mesh.uid !== uid) return undefined;
-  const { sidecar } = mesh;
-  return { shape, mesh: { ...mesh, sidecar } };
-}
-
-function areSame(one: OwnResources, other: OwnResources): boolean {
-  return areEqual(one.listeners, other.listeners) && areEqual(one.clusters, other.clusters);
-}
-
-function areEqual(some: readonly Resource[], others: readonly Resource[]): boolean {
-  return (
-    some.length === others.length &&
-    some.every(({ name, version }, index) => others[index]?.name === name && others[index].version === version)
-  );
 }

@@ -25,7 +25,7 @@ export interface RecordedModes {
   readonly problem: string | undefined;
 }
 
-/** Nobody has said anything of it, as after the record was deleted by hand: whoever dials is served, and mesh peers speak mutual TLS. */
+/** Nobody has said anything of it, as where the record was deleted by hand before this replica began: whoever dials is served, and mesh peers speak mutual TLS. */
 const unrecorded: WorkloadModes = { others: beginning, ports: new Map() };
 
 /** @returns undefined for an object that is no record: there is one of that name in a namespace. @throws Error where the object is not an MTLSRollout by its outline. */

@@ -125,6 +125,11 @@ export class FakeApi {
     this.#set(namespace, { metadata, spec, ...(status === undefined ? {} : { status }) });
   }
 
+  /** The same. */
+  delete(namespace: string): void {
+    this.#set(namespace, undefined);
+  }
+
   readonly request = async (request: ApiRequest): Promise<unknown> => {
     await Promise.resolve();
     request.signal.throwIfAborted();

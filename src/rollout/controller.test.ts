@@ -275,6 +275,36 @@ describe('a write', () => {
   });
 });
 
+describe('a record that somebody deletes', () => {
+  const writtenSince = (world: World, version: number) =>
+    (world.api.history.get('shop') ?? [])
+      .filter((one) => one.version > version && one.spec !== undefined)
+      .map(({ spec }) => told(spec, 'web', 1).servers);
+
+  test('is made again as it was by the leader that knows it, though it cannot at first', async () => {
+    const world = new World([strict], [{}]);
+    await world.pass(10_000);
+    const { version } = world.api;
+    world.api.faults.push('refused');
+    world.api.delete('shop');
+    await world.pass(10_000);
+    expect(world.switchOf()).toEqual({ servers: 'Strict', clients: 'MutualTLS', phase: 'Settled' });
+    expect(new Set(writtenSince(world, version))).toEqual(new Set(['Strict']));
+  });
+
+  test('begins by taking plaintext and mutual TLS alike where nobody knows what it was', async () => {
+    const world = new World([strict], [{}]);
+    await world.pass(10_000);
+    const { version } = world.api;
+    world.leader.kill();
+    world.api.delete('shop');
+    world.lead();
+    await world.pass(10_000);
+    expect(writtenSince(world, version)[0]).toBe('Permissive');
+    expect(world.switchOf()).toMatchObject({ servers: 'Strict', phase: 'Settled' });
+  });
+});
+
 describe('a record that cannot be read', () => {
   const entry = {
     target: 'Strict',

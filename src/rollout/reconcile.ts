@@ -144,10 +144,8 @@ export function createRolloutReconciler(dependencies: RolloutDependencies) {
     record: RolloutRecord | undefined,
   ): { memory: Memory | undefined; present: MTLSRolloutSpec } {
     const { memory } = state;
-    if (record === undefined) {
-      state.memory = undefined;
-      return { memory: undefined, present: {} };
-    }
+    // Somebody has deleted it, which tells proxies nothing: they go on by what it was.
+    if (record === undefined) return { memory: undefined, present: memory?.spec ?? {} };
     if (memory !== undefined && record.problem === undefined && stillHolds(memory, record))
       return { memory, present: record.spec };
     const ours = state.attempt !== undefined && record.problem === undefined && isSame(record.spec, state.attempt);
