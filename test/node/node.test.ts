@@ -60,7 +60,12 @@ describe('a Secret', () => {
       const reasons = await cluster.kubectl(['get', 'events', '--field-selector=reason=FailedMount', '-o', 'name']);
       return events.split('\n').some((event) => event !== '' && reasons.includes(event));
     });
-    expect((await pods.get('waiting')).containerStatuses).toMatchObject([{ state: { waiting: {} } }]);
+    // kubelet writes events and status apart, in no order.
+    const statuses = await waitFor('its status', async () => {
+      const { containerStatuses } = await pods.get('waiting');
+      return containerStatuses.length > 0 && containerStatuses;
+    });
+    expect(statuses).toMatchObject([{ state: { waiting: {} } }]);
     await pods.apply(secret('late', 'here'));
     await pods.running('waiting');
     await pods.says('waiting', 'here');
