@@ -23,6 +23,11 @@ export function typed(type: string, fields: Message = {}): TypedMessage {
   return { '@type': PREFIX + type, ...fields };
 }
 
+/** As it stands in a URL (RFC 3986, section 3.2). */
+export function hostAndPort(address: string, port: number): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
 /** A named extension. */
 export function extension(name: string, type: string, fields: Message = {}): Message {
   return { name, typed_config: typed(type, fields) };

@@ -7,6 +7,7 @@ import { emptyCluster, originalDestinationCluster, soleEndpoint, toPeers } from 
 import {
   everyAddress,
   extension,
+  hostAndPort,
   type Message,
   type Resource,
   socketAddress,
@@ -88,7 +89,7 @@ const PREFIX = 'dst|';
 
 /** Name of the cluster by which a proxy asks for a destination: what it was dialled by. */
 export function destinationName(address: string, port: number): string {
-  return `${PREFIX}${address.includes(':') ? `[${address}]` : address}:${port}`;
+  return `${PREFIX}${hostAndPort(address, port)}`;
 }
 
 /** Reads what a proxy asks for. @returns undefined where it is no destination. */

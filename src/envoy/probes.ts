@@ -2,7 +2,7 @@
  * What the proxy answers kubelet on a port of its own: that it is ready, and how the application is. Pure. The listener comes with all others, so that its port is there when they are.
  */
 import { overHttp1, overHttp2, soleEndpoint } from './clusters.ts';
-import { everyAddress, extension, type Message, type Resource, socketAddress, types } from './message.ts';
+import { everyAddress, extension, hostAndPort, type Message, type Resource, socketAddress, types } from './message.ts';
 import { probeSources, proxyPorts } from './names.ts';
 
 /** What the proxy has to ask when kubelet asks it. */
@@ -55,7 +55,7 @@ export function probeListener({ ipv6, podAddress, routes }: Probes): Resource {
             route: {
               cluster: clusterOf({ path, port, ask }),
               prefix_rewrite: ask.path,
-              ...(ask.namesHost === true ? {} : { host_rewrite_literal: hostOf(podAddress, port) }),
+              ...(ask.namesHost === true ? {} : { host_rewrite_literal: hostAndPort(podAddress, port) }),
               // kubelet's own timeout decides.
               timeout: '0s',
             },
@@ -102,10 +102,6 @@ export function probeListener({ ipv6, podAddress, routes }: Probes): Resource {
 export function probeClusters({ podAddress, routes }: Probes): Resource[] {
   const clusters = new Map(routes.map((route) => [clusterOf(route), clusterFor(route, podAddress)]));
   return [...clusters.values()];
-}
-
-function hostOf(address: string, port: number): string {
-  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 const isWatched = ({ ask }: ProbeRoute): boolean => ask.by === 'tcp' || ask.by === 'grpc';

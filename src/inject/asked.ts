@@ -19,6 +19,11 @@ export type Asked =
   | { readonly asked: true; readonly by: 'Label' | 'Default' }
   | { readonly asked: false; readonly reason: 'NotInMesh' | 'OptedOut' | 'OperatorNamespace' | 'SystemNamespace' };
 
+/** Whether a value of the label means nothing: whoever wrote it wanted something, and perhaps the opposite of what comes of it. */
+export function isUnclear(said: string | undefined): said is string {
+  return said !== undefined && said !== injectionValues.enabled && said !== injectionValues.disabled;
+}
+
 export function asked(
   podLabels: Readonly<Record<string, string>>,
   namespace: PodNamespace,

@@ -1,6 +1,6 @@
 /** The sidecar: which pods get one, the pod with it, and the webhook that says so to the API server. */
 export { readWishes } from './annotations.ts';
-export { type Asked, asked, type MeshScope, type PodNamespace } from './asked.ts';
+export { type Asked, asked, isUnclear, type MeshScope, type PodNamespace } from './asked.ts';
 export { containerNames, identitySecretName } from './containers.ts';
 export { type Injection, inject, recordOf, type ServerFirstByService, withoutRoom } from './inject.ts';
 export { type Pod, parsePod } from './pod.ts';

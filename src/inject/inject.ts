@@ -9,7 +9,7 @@ import { annotations, injectionValues, labels } from '../api/index.ts';
 import { isReservedPort } from '../envoy/index.ts';
 import { AnnotationError } from './annotationError.ts';
 import { readWishes, type Wishes } from './annotations.ts';
-import { type Asked, asked, type PodNamespace } from './asked.ts';
+import { type Asked, asked, isUnclear, type PodNamespace } from './asked.ts';
 import { containerNames, initContainer, proxyContainer, proxyVolumes, volumeNames } from './containers.ts';
 import { type Container, type Pod, tcpPorts } from './pod.ts';
 import { type Originals, restoreProbes, rewriteProbes } from './probes.ts';
@@ -91,10 +91,10 @@ function withoutRoomFor({ metadata, spec }: Pod): keyof typeof withoutRoom | und
 /** What would let the pod start without protection, or not at all. */
 function obstacle(pod: Pod, { name, labels: found }: PodNamespace): string | undefined {
   const { [labels.injection]: own } = pod.metadata.labels ?? {};
-  const { disabled, enabled } = injectionValues;
-  // Whoever wrote it wanted something, and what may well be the opposite.
-  if (own !== undefined && own !== enabled && own !== disabled)
+  if (isUnclear(own)) {
+    const { disabled, enabled } = injectionValues;
     return `label ${labels.injection} is ${JSON.stringify(own)}: write ${enabled} or ${disabled}`;
+  }
   const level = found['pod-security.kubernetes.io/enforce'];
   if (level === 'baseline' || level === 'restricted')
     return (

@@ -1,30 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { destinationName, type Endpoint, serviceEndpoints } from '../envoy/index.ts';
-import type { MeshPod, PodRecord } from '../inventory/index.ts';
+import type { PodRecord } from '../inventory/index.ts';
 import { service, serviceObject, slice, sliceObject } from '../mesh/builders.fixture.ts';
 import { Destinations } from '../mesh/index.ts';
 import { encodeResource } from '../xds/index.ts';
+import { podRecord } from './builders.fixture.ts';
 import { RenderedDestinations } from './destinationResources.ts';
 import { Encodings } from './encodings.ts';
 
 const SERVICE = '10.96.0.1';
 const name = destinationName(SERVICE, 80);
 const somewhere = { node: '', zone: '' };
-
-function podRecord(address: string, { sidecar = true } = {}): PodRecord {
-  const mesh: MeshPod = {
-    uid: `uid ${address}`,
-    createdAt: 0,
-    account: 'web',
-    workload: { kind: 'Deployment', name: 'web' },
-    node: '',
-    addresses: [address],
-    ready: true,
-    started: true,
-    sidecar: sidecar ? { serverFirst: [], inboundExcluded: [], probes: '[]', running: true } : undefined,
-  };
-  return { resourceVersion: '1', uses: [], shape: { namespace: 'shop', labels: {}, ports: [] }, mesh };
-}
 
 /** A Service with these endpoints, and pods that become known one after another. */
 class World {

@@ -1,32 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import type { MeshPod, PodRecord } from '../inventory/index.ts';
+import type { PodRecord } from '../inventory/index.ts';
 import { Store, silentLog } from '../kube/index.ts';
 import type { MeshEndpointSlice, MeshService } from '../mesh/index.ts';
+import { podRecord } from './builders.fixture.ts';
 import { MeshState, type NodeRecord } from './meshState.ts';
 import { decodeRollout, type RecordedModes } from './recordedModes.ts';
-
-const workload = { kind: 'Deployment', name: 'web' };
-
-function podRecord(name: string): PodRecord {
-  const mesh: MeshPod = {
-    uid: `uid ${name}`,
-    createdAt: 0,
-    account: 'web',
-    workload,
-    node: '',
-    addresses: ['10.1.0.1'],
-    ready: true,
-    started: true,
-    sidecar: { serverFirst: [], inboundExcluded: [], probes: '[]', running: true },
-  };
-  return { resourceVersion: '1', uses: [], shape: { namespace: 'shop', labels: {}, ports: [] }, mesh };
-}
 
 function recordOf(mode: 'Strict' | 'Permissive', resourceVersion: string): RecordedModes {
   const modes = { target: mode, servers: mode, clients: 'MutualTLS', phase: 'Settled', since: '2030-01-01T00:00:00Z' };
   const decoded = decodeRollout({
     metadata: { namespace: 'shop', name: 'default', resourceVersion },
-    spec: { workloads: [{ ...workload, ...modes }] },
+    spec: { workloads: [{ kind: 'Deployment', name: 'web', ...modes }] },
   });
   if (decoded === undefined) throw new Error('it is no record');
   return decoded.value;
@@ -55,7 +39,7 @@ class World {
   readonly reported: string[] = [];
 
   constructor() {
-    this.pods.apply('shop/web-1', podRecord('web-1'));
+    this.pods.apply('shop/web-1', podRecord('10.1.0.1'));
     this.rollouts.apply('shop/default', recordOf('Strict', '5'));
     this.told.splice(0);
   }
@@ -70,7 +54,7 @@ describe('a record that is deleted', () => {
     const world = new World();
     world.rollouts.applyDeleted('shop/default', '6');
     expect([world.servers, world.told, world.reported]).toEqual(['Strict', [], ['5', 'shop gone']]);
-    world.pods.apply('shop/web-2', podRecord('web-2'));
+    world.pods.apply('shop/web-2', podRecord('10.1.0.2'));
     world.pods.applyDeleted('shop/web-1', '7');
     expect(world.servers).toBe('Strict');
     world.pods.applyDeleted('shop/web-2', '8');

@@ -216,7 +216,7 @@ function kept(before: RecordedModes | undefined, after: RecordedModes, changed: 
 /** Workloads of which something is not what it was, by `kind/name`. */
 function differences(
   before: RecordedModes | undefined,
-  after: RecordedModes | undefined,
+  after: RecordedModes,
   of: (modes: PortModes) => unknown,
 ): Set<string> {
   const text = (modes: RecordedModes | undefined, key: string): string => {
@@ -224,6 +224,6 @@ function differences(
     if (found === undefined) return '';
     return JSON.stringify([of(found.others), [...found.ports].map(([port, is]) => [port, of(is)])]);
   };
-  const keys = new Set([...(before?.workloads.keys() ?? []), ...(after?.workloads.keys() ?? [])]);
+  const keys = new Set([...(before?.workloads.keys() ?? []), ...after.workloads.keys()]);
   return new Set([...keys].filter((key) => text(before, key) !== text(after, key)));
 }

@@ -201,13 +201,19 @@ describe('the endpoints of a cluster', () => {
     expect(told(session.request(again))).toEqual(['endpoints: dst=1']);
   });
 
-  test('do not come before it: whom it does not know it would not speak to', () => {
+  /** The client has the cluster, its endpoints and another cluster. */
+  const besideAnother = () => {
     const source = world().set('everybody', CLUSTERS, 'other', '1');
     const session = open(source);
     const cluster = session.request(request(CLUSTERS, { subscribe: ['*', 'dst'] }));
     session.request(request(CLUSTERS, { nonce: nonceOf(cluster) }));
     const endpoints = session.request(request(ENDPOINTS, { subscribe: ['dst'] }));
     session.request(request(ENDPOINTS, { nonce: nonceOf(endpoints) }));
+    return { session, source };
+  };
+
+  test('do not come before it: whom it does not know it would not speak to', () => {
+    const { session, source } = besideAnother();
     source.set('everybody', CLUSTERS, 'other', '2');
     const unanswered = session.changed();
     expect(told(unanswered)).toEqual(['clusters: other=2']);
@@ -221,12 +227,7 @@ describe('the endpoints of a cluster', () => {
   });
 
   test('come while other clusters are on their way, where it stays as it is', () => {
-    const source = world().set('everybody', CLUSTERS, 'other', '1');
-    const session = open(source);
-    const cluster = session.request(request(CLUSTERS, { subscribe: ['*', 'dst'] }));
-    session.request(request(CLUSTERS, { nonce: nonceOf(cluster) }));
-    const endpoints = session.request(request(ENDPOINTS, { subscribe: ['dst'] }));
-    session.request(request(ENDPOINTS, { nonce: nonceOf(endpoints) }));
+    const { session, source } = besideAnother();
     source.set('everybody', CLUSTERS, 'other', '2');
     session.changed();
     source.set('onDemand', ENDPOINTS, 'dst', '2');

@@ -1,6 +1,5 @@
 /** Why a pod has no sidecar: what the webhook would do if it were made now. Pure. */
-import { injectionValues, labels } from '../../../api/index.ts';
-import { type InjectionSettings, inject, parsePod, withoutRoom } from '../../../inject/index.ts';
+import { asked, type InjectionSettings, inject, type MeshScope, parsePod, withoutRoom } from '../../../inject/index.ts';
 import type { NamespaceFacts } from './facts.ts';
 
 /** Earlier: nothing stands against one now. Refused: it could not be made now. */
@@ -8,10 +7,7 @@ export type Absence =
   | { readonly why: 'NotInMesh' | 'OptedOut' | 'Earlier' | keyof typeof withoutRoom }
   | { readonly why: 'Refused'; readonly message: string };
 
-export interface Injector {
-  readonly operatorNamespace: string;
-  readonly everyNamespace: boolean;
-}
+export type Injector = MeshScope;
 
 /** @param object a pod without sidecar, as the API server has it. @returns undefined where it cannot be told. */
 export function absenceOf(object: unknown, namespace: NamespaceFacts, injector: Injector): Absence | undefined {
@@ -49,8 +45,6 @@ function settingsOf({ everyNamespace, operatorNamespace }: Injector): InjectionS
 }
 
 /** Whether pods of the namespace get a sidecar unless they say otherwise. */
-export function isInMesh({ labels: found, name }: NamespaceFacts, injector: Injector): boolean {
-  if (name === injector.operatorNamespace || name.startsWith('kube-')) return false;
-  const { [labels.injection]: asked } = found;
-  return asked === injectionValues.enabled || (injector.everyNamespace && asked !== injectionValues.disabled);
+export function isInMesh(namespace: NamespaceFacts, injector: Injector): boolean {
+  return asked({}, namespace, injector).asked;
 }

@@ -1,6 +1,6 @@
 /** Namespaces that ask for the mesh, and pods in them that are not part of it. Pure. */
 import { injectionValues, labels } from '../../../api/index.ts';
-import { withoutRoom } from '../../../inject/index.ts';
+import { isUnclear, withoutRoom } from '../../../inject/index.ts';
 import { workloadText } from '../sidecarPod.ts';
 import { counted, some } from '../table.ts';
 import { type Injector, isInMesh } from './absence.ts';
@@ -28,7 +28,7 @@ export function judgeNamespaces({ namespaces }: CheckFacts, injector: Injector):
       return [error('Namespaces', { object: `namespace/${name}` }, message, advice)];
     });
     const unclear = all.flatMap(({ deleting, labels: { [labels.injection]: said }, name }) => {
-      if (said === undefined || said === enabled || said === disabled || deleting) return [];
+      if (!isUnclear(said) || deleting) return [];
       const message = `its label ${labels.injection} is ${JSON.stringify(said)}, which says neither ${enabled} nor ${disabled}: it is as if it were not there`;
       const advice = `kubectl label namespace ${name} --overwrite ${labels.injection}=${enabled}, or =${disabled}`;
       return [warning('Namespaces', { object: `namespace/${name}` }, message, advice)];
